@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Run by user space (BPF_PROG_TEST_RUN, raw tracepoints since 5.10) before it reads the maps: brings the
+ * counters of every live connection up to date, and tells what should have been told but was not.
+ * Needs bpf_for_each_map_elem (5.13).
+ */
+#include "config.h"
+#include "tcp_conn.h"
+#include "udp_flow.h"
+
+/* Long enough that a hook at work on the same entry has finished. */
+#define SETTLED_NS (1000ull * 1000 * 1000)
+
+static __always_inline bool same_bytes(const __u8 *a, const __u8 *b)
+{
+	return ((const __u64 *)a)[0] == ((const __u64 *)b)[0] &&
+	       ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
+}
+
+/* The memory behind the pointer is no longer this connection: freed, or another connection's. */
+static __always_inline bool is_gone(const struct conn *conn, const struct sock *sk)
+{
+	struct conn now;
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter) <= 0)
+		return true;
+	if (conn->state ==
+	    TCP_CLOSE) /* disconnect() clears the peer of a socket that is still open */
+		return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
+	if (!read_tuple(&now, sk))
+		return true;
+	return now.rport != conn->rport || now.netns != conn->netns ||
+	       (conn->lport && now.lport != conn->lport) || !same_bytes(now.raddr, conn->raddr);
+}
+
+static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
+{
+	__u64 address = *(const __u64 *)key;
+	const struct sock *sk = (const void *)address;
+	struct conn *conn = value;
+
+	if (conn->flags & CONN_UNSENT) {
+		tell_closed(address, conn);
+	} else if (is_gone(conn, sk)) {
+		if (*now - conn->updated < SETTLED_NS)
+			return 0;
+		if (conn->state != TCP_CLOSE) {
+			conn->flags |= CONN_CLOSE_LOST;
+			conn->closed = 1;
+			conn->closed_at = conn->updated;
+			count(COUNTER_CLOSE_LOST);
+		}
+		tell_closed(address, conn);
+	} else if (conn->state != TCP_CLOSE) {
+		if (!conn->lport)
+			read_local(conn, sk);
+		read_counters(conn, sk, *now);
+		settle_direction(conn);
+	}
+	return 0;
+}
+
+/* What the release hook could not tell, and what has been silent for too long. */
+static long sweep_udp(void *map, const void *key, void *value, __u64 *now)
+{
+	const struct udp_key *udp_key = key;
+	struct udp_flow *flow = value;
+
+	if (flow->conn.flags & CONN_UNSENT || *now - flow->conn.updated > config.udp_timeout_ns)
+		udp_tell_closed(udp_key, flow, *now);
+	return 0;
+}
+
+SEC("raw_tp")
+int refresh(void *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	bpf_for_each_map_elem(&tcp_conns, refresh_tcp, &now, 0);
+	bpf_for_each_map_elem(&udp_flows, sweep_udp, &now, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* One TCP connection's record: reading it from the kernel's socket, and telling its end once. */
+#ifndef PORTOLAN_TCP_CONN_H
+#define PORTOLAN_TCP_CONN_H
+
+#include "maps.h"
+
+#define ECANCELED 125
+
+/*
+ * The kernel's own counters, so nothing has to run on the byte path. Payload sent is bytes_sent less
+ * what was sent again; bytes_acked was rejected: it counts SYN and FIN and misses what was never
+ * acknowledged. bytes_received counts the peer's FIN as one byte.
+ */
+static __always_inline void read_counters(struct conn *conn, const struct sock *sk, __u64 now)
+{
+	const struct tcp_sock *tp = (const void *)sk;
+	__u64 received = BPF_CORE_READ(tp, bytes_received);
+	__u32 srtt = BPF_CORE_READ(tp, srtt_us);
+
+	if (received)
+		received -= BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
+	conn->sent_bytes = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+	conn->recv_bytes = received;
+	conn->sent_packets = BPF_CORE_READ(tp, segs_out);
+	conn->recv_packets = BPF_CORE_READ(tp, segs_in);
+	conn->retransmits = BPF_CORE_READ(tp, total_retrans);
+	conn->rto_count = tcp_rto_count(tp);
+	conn->reord_seen = BPF_CORE_READ(tp, reord_seen);
+	conn->delivered_ce = BPF_CORE_READ(tp, delivered_ce);
+	if (srtt) { /* 0: no sample yet, and mdev_us is then a guess */
+		conn->rtt = srtt >> 3;
+		conn->rttvar = BPF_CORE_READ(tp, mdev_us) >> 2;
+	}
+	conn->updated = now;
+}
+
+static __always_inline void take_owner(struct conn *conn, __u32 pid, enum owner owner)
+{
+	if (pid && owner >= conn->owner) {
+		conn->pid = pid;
+		conn->owner = owner;
+	}
+}
+
+static __always_inline __u32 listener_pid(const struct conn *conn)
+{
+	struct listener_key key = {.netns = conn->netns, .port = conn->lport};
+	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
+
+	return listener ? listener->pid : 0;
+}
+
+/* A connection whose birth we missed came in if somebody listens on its local port. */
+static __always_inline void settle_direction(struct conn *conn)
+{
+	if (conn->direction == DIRECTION_UNSPECIFIED)
+		conn->direction = listener_pid(conn) ? DIRECTION_INCOMING : DIRECTION_OUTGOING;
+}
+
+/* A record of what the socket says now; the caller knows direction and owner. False: no inet socket. */
+static __always_inline bool init_conn(struct conn *conn, const struct sock *sk, __u64 now)
+{
+	__builtin_memset(conn, 0, sizeof(*conn));
+	if (!read_tuple(conn, sk))
+		return false;
+	conn->cookie = make_cookie((__u64)sk, now);
+	conn->protocol = IPPROTO_TCP;
+	conn->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	conn->uid = BPF_CORE_READ(sk, sk_uid.val);
+	conn->updated = now;
+	return true;
+}
+
+/* The socket reached TCP_CLOSE, or was found dead: its last counters and why it ended. */
+static __always_inline void finish_conn(struct conn *conn, const struct sock *sk, int oldstate,
+					__u64 now)
+{
+	int error = BPF_CORE_READ(sk, sk_err);
+
+	read_counters(conn, sk, now);
+	if (!conn->lport) /* the source is chosen after SYN_SENT was announced */
+		read_local(conn, sk);
+	if (!error && oldstate == TCP_SYN_SENT)
+		error = ECANCELED; /* given up by its own process */
+	conn->error = error;
+	conn->state = TCP_CLOSE;
+	conn->closed = 1;
+	conn->closed_at = now;
+}
+
+/*
+ * Sends the record and deletes its map entry; the deletion decides who told it, so that a close and a
+ * refresh on two processors tell it once. With a full ring the entry stays for the next refresh.
+ * Nobody is woken: user space drains by time, a wake-up per event costs more than the rest.
+ */
+static __always_inline bool tell_closed(__u64 key, struct conn *conn)
+{
+	struct closed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		conn->flags |= CONN_UNSENT;
+		count(COUNTER_RING_FULL_CLOSED);
+		return false;
+	}
+	settle_direction(conn);
+	event->kind = EVENT_CLOSED;
+	event->pad = 0;
+	event->conn = *conn;
+	if (bpf_map_delete_elem(&tcp_conns, &key)) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return true;
+	}
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return true;
+}
+
+/* The same for a connection that never was in the map. */
+static __always_inline void tell_untracked(const struct conn *conn)
+{
+	struct closed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(COUNTER_CLOSE_UNTOLD);
+		return;
+	}
+	event->kind = EVENT_CLOSED;
+	event->pad = 0;
+	event->conn = *conn;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+#endif

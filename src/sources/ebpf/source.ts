@@ -1,0 +1,209 @@
+/** Connections of the running kernel. */
+import { release } from "node:os";
+import type { BpfMap } from "../../../ffi/bpf_map.ts";
+import type { BpfProgram } from "../../../ffi/bpf_program.ts";
+import { closedEvent, config as configLayout, eventKind } from "../../../ffi/layout.gen.ts";
+import { Libbpf } from "../../../ffi/libbpf.ts";
+import { close, socket } from "../../../ffi/libc.ts";
+import type { LibrarySource } from "../../../ffi/library.ts";
+import { RingBuffer } from "../../../ffi/ring_buffer.ts";
+import { PortolanError } from "../../model/errors.ts";
+import type { CapabilityStatus, ProgramStatus, TableStatus } from "../../model/status.ts";
+import type { ConnectionSource, RecordSpace, Segment, SourceSink } from "../source.ts";
+import { ActiveReader } from "./active_reader.ts";
+import { type CapabilityName, capabilities, type Family } from "./capabilities.ts";
+import { CounterReader } from "./counters.ts";
+import { countEntries, dumpMap } from "./dump.ts";
+import { climb, switchedOff } from "./ladder.ts";
+import type { LoadContext, Rung } from "./rung.ts";
+
+/** What a user may choose about tracing. */
+export interface EbpfOptions {
+  maxTrackedConnections: number;
+  ringBytes: number;
+  udp: boolean;
+  udpTimeoutSeconds: number;
+  connectErrors: boolean;
+  attach: Family | "auto";
+  btf?: string;
+}
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+
+/** First kernel whose on-demand hash maps don't allocate from the hook's context (bpf_mem_alloc). */
+const ON_DEMAND_SINCE = [6, 1] as const;
+
+export class EbpfSource implements ConnectionSource {
+  readonly capabilities: CapabilityStatus[] = [];
+  private readonly rungs = new Map<CapabilityName, Rung>();
+  private readonly context: LoadContext;
+  private readonly ring: RingBuffer;
+  private readonly counterReader: CounterReader;
+  private readonly readers: ActiveReader[];
+  private readonly refreshProgram: BpfProgram | undefined;
+  private readonly walkProgram: BpfProgram | undefined;
+
+  /**
+   * Loads and attaches everything that this kernel allows.
+   *
+   * @throws NativeError when not even TCP connections can be traced
+   */
+  constructor(
+    options: EbpfOptions,
+    memory: RecordSpace,
+    object: (name: string) => Uint8Array,
+    libraries: LibrarySource,
+  ) {
+    const context: LoadContext = {
+      libbpf: Libbpf.load(libraries),
+      object,
+      ...(options.btf !== undefined && { btfPath: options.btf }),
+      capacities: {
+        tcp_conns: options.maxTrackedConnections,
+        udp_flows: options.maxTrackedConnections,
+        events: options.ringBytes,
+      },
+      config: encodeConfig(options),
+      onDemandMaps: kernelIsAtLeast(ON_DEMAND_SINCE),
+      maps: new Map(),
+    };
+    this.context = context;
+    try {
+      this.attachAll(options);
+      this.ring = new RingBuffer(this.map("events").fd, options.ringBytes);
+    } catch (error) {
+      this.detachAll();
+      throw error;
+    }
+    this.counterReader = new CounterReader(this.map("counters"));
+    this.readers = ["tcp_conns", "udp_flows"].map(
+      (name) => new ActiveReader(memory, this.map(name)),
+    );
+    this.refreshProgram = this.program("refresh", "refresh");
+    this.walkProgram = this.program("taskWalk", "task_walk");
+    this.walk();
+  }
+
+  drain(sink: SourceSink): void {
+    const { data } = this.ring;
+    const view = new DataView(data.buffer, data.byteOffset);
+    this.ring.drain((offset) => {
+      if (view.getUint32(offset, true) === eventKind.EVENT_CLOSED) {
+        sink.closed(data, offset + closedEvent.conn);
+      } else {
+        sink.process(data, offset);
+      }
+    });
+  }
+
+  refresh(): void {
+    this.refreshProgram?.testRun();
+  }
+
+  readActive(): Segment[] {
+    return this.readers.map((reader) => reader.read());
+  }
+
+  /**
+   * Looks at the files of every process: adopts sockets that were open before the start, and learns who
+   * holds connections that were accepted.
+   */
+  walk(): void {
+    if (this.walkProgram === undefined) return;
+    const example = socket(AF_UNIX, SOCK_STREAM, 0);
+    try {
+      this.walkProgram.testRun([BigInt(example)]);
+    } finally {
+      close(example);
+    }
+  }
+
+  counters(): Record<string, number> {
+    return this.counterReader.read();
+  }
+
+  programs(): ProgramStatus[] {
+    return [...this.rungs.values()].flatMap((rung) =>
+      rung.programs().map((program) => {
+        const { id, runCount, runTimeNs, recursionMisses } = program.info();
+        const meanNs = runCount === 0 ? 0 : Math.round(runTimeNs / runCount);
+        return { name: program.name, id, runCount, meanNs, recursionMisses };
+      }),
+    );
+  }
+
+  tables(): TableStatus[] {
+    return [...this.context.maps.values()].map((map) => ({
+      name: map.name,
+      entries: map === this.context.maps.get("events") ? this.ring.pending() : countEntries(map),
+      capacity: map.maxEntries,
+      bytes: map.info().memlock,
+    }));
+  }
+
+  dump(names: readonly string[]): string {
+    const chosen = names.length === 0 ? [...this.context.maps.keys()] : names;
+    return chosen.map((name) => dumpMap(this.map(name))).join("\n");
+  }
+
+  close(): void {
+    this.ring.close();
+    this.detachAll();
+  }
+
+  private attachAll(options: EbpfOptions): void {
+    const off: Partial<Record<CapabilityName, string>> = {};
+    if (!options.udp) off.udp = off.udpDrops = "UDP is switched off";
+    if (!options.connectErrors) off.connectErrors = "not switched on (--connect-errors)";
+    for (const name of Object.keys(capabilities) as CapabilityName[]) {
+      const capability = capabilities[name];
+      const reason = off[name];
+      if (reason !== undefined) {
+        this.capabilities.push(switchedOff(capability, reason));
+        continue;
+      }
+      const { status, rung, refusal } = climb(capability, this.context, options.attach);
+      this.capabilities.push(status);
+      if (rung !== undefined) this.rungs.set(name, rung);
+      else if ("required" in capability) throw refusal ?? noWay(capability.name, options.attach);
+    }
+  }
+
+  private detachAll(): void {
+    for (const rung of this.rungs.values()) rung.close();
+    this.rungs.clear();
+  }
+
+  private map(name: string): BpfMap {
+    const map = this.context.maps.get(name);
+    if (map === undefined) {
+      const known = [...this.context.maps.keys()].join(", ");
+      throw new PortolanError("find map", name, `the maps are ${known}`);
+    }
+    return map;
+  }
+
+  private program(capability: CapabilityName, name: string): BpfProgram | undefined {
+    return this.rungs
+      .get(capability)
+      ?.programs()
+      .find((program) => program.name === name);
+  }
+}
+
+function encodeConfig(options: EbpfOptions): Uint8Array {
+  const bytes = new Uint8Array(configLayout.size);
+  const timeout = BigInt(options.udpTimeoutSeconds) * 1_000_000_000n;
+  new DataView(bytes.buffer).setBigUint64(configLayout.udp_timeout_ns, timeout, true);
+  return bytes;
+}
+
+function kernelIsAtLeast([major, minor]: readonly [number, number]): boolean {
+  const [runningMajor = 0, runningMinor = 0] = release().split(".").map(Number.parseFloat);
+  return runningMajor > major || (runningMajor === major && runningMinor >= minor);
+}
+
+function noWay(capability: string, family: string): PortolanError {
+  return new PortolanError("attach", capability, `it has no rung of the family ${family}`);
+}
