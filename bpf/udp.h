@@ -169,7 +169,8 @@ static long release_flow(__u32 index, struct release *release)
 	struct udp_flow *flow = bpf_map_lookup_elem(&udp_flows, &release->key);
 	struct udp_key next;
 
-	if (!flow)
+	/* Unsent: been here; a flow that was told for its silence and came back may close a circle. */
+	if (!flow || flow->conn.flags & CONN_UNSENT)
 		return 1;
 	next = flow->next;
 	udp_tell_closed(&release->key, flow, release->now);

@@ -35,7 +35,8 @@ export function checkReport(capabilities: readonly CapabilityStatus[]): string {
     const verdict = takenRung(capability)?.rung ?? "not available";
     lines.push(`${capability.name}: ${verdict} (${capability.summary})`);
     for (const { rung, state, reason } of capability.rungs) {
-      if (state !== "taken") lines.push(`  ${[`${rung} ${state}`, reason].join(": ")}`);
+      const why = reason === undefined ? "" : `: ${reason}`;
+      if (state !== "taken") lines.push(`  ${rung} ${state}${why}`);
     }
     if (capability.advice !== undefined) lines.push(`  advice: ${capability.advice}`);
   }

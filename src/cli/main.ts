@@ -1,6 +1,7 @@
 import { UsageError } from "../config/errors.ts";
 import { codeOf } from "../http/unix_socket.ts";
 import { PortolanError } from "../model/errors.ts";
+import { VERSION } from "../version.ts";
 import { check } from "./check.ts";
 import type { Command } from "./command.ts";
 import { connections } from "./connections.ts";
@@ -8,7 +9,6 @@ import { debugDump } from "./debug_dump.ts";
 import { commandHelp, generalHelp, usageLine } from "./help.ts";
 import type { Output } from "./output.ts";
 import { run } from "./run.ts";
-import { VERSION } from "../version.ts";
 
 const COMMANDS: readonly Command[] = [run, debugDump, connections, check];
 const HELP_FLAGS = ["--help", "-h"];

@@ -6,10 +6,10 @@ import { refuseIfTaken } from "../http/unix_socket.ts";
 import type { TracerStatus } from "../model/status.ts";
 import { Logger } from "../telemetry/logger.ts";
 import type { CollectorClient } from "../tracer/client.ts";
+import { VERSION } from "../version.ts";
 import { defineCommand } from "./command.ts";
 import { stopSignal, untilAborted } from "./signals.ts";
 import { startTracer } from "./tracer.ts";
-import { VERSION } from "../version.ts";
 
 /** `portolan run`: traces and answers until SIGINT or SIGTERM. */
 export const run = defineCommand({

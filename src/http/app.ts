@@ -39,8 +39,9 @@ export function createApp(collector: Collector, log: Logger): Hono {
     return problemOf(error);
   });
 
+  /** What isn't there, such as the state of a client that nobody has heard of, is null. */
   const value = async (question: CollectorQuestion): Promise<Answer> =>
-    JSON.stringify(await collector.ask(question));
+    JSON.stringify((await collector.ask(question)) ?? null);
 
   serve(app, {
     path: "/connections",

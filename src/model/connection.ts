@@ -1,10 +1,10 @@
 /**
- * The `Connections` document, as `GET /connections` serves it. Field names and meanings follow the message of the
- * same name that system-probe serves to its agent.
+ * The `Connections` document, as `GET /connections` serves it. Field names and meanings follow the
+ * message of the same name that system-probe serves to its agent.
  *
- * `last…` is the asking client's share since its last call, `monotonic…` the total since the connection was first
- * seen. Times are in nanoseconds of CLOCK_MONOTONIC. Counters are 64 bits wide and written in full; above 2^53 a
- * reader that parses them into a double loses their last digits.
+ * `last…` is the asking client's share since its last call, `monotonic…` the total since the
+ * connection was first seen. Times are in nanoseconds of CLOCK_MONOTONIC. Counters are 64 bits wide
+ * and written in full; above 2^53 a reader that parses them into a double loses their last digits.
  */
 export interface Connections {
   clientId: string;
@@ -78,7 +78,10 @@ export interface Connection {
   protocol: { stack: string[] };
   /** Nothing more will be told of this connection. */
   isClosed: boolean;
-  /** Nanoseconds from the first to the last moment; 0 while open, and where the beginning wasn't seen. */
+  /**
+   * Nanoseconds from the first to the last moment; 0 while open, and where the beginning wasn't
+   * seen.
+   */
   duration: number;
   /** When a counter last changed or was read. */
   lastUpdate: number;

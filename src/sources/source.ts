@@ -1,14 +1,6 @@
 /** Where connections come from: the kernel, a recording, a simulation. */
+import type { Segment } from "../model/segment.ts";
 import type { CapabilityStatus, ProgramStatus, TableStatus } from "../model/status.ts";
-
-/** Records that lie one after another in the record memory; each begins with a `struct conn`. */
-export interface Segment {
-  /** Byte offset of the first record. */
-  offset: number;
-  /** Bytes from one record to the next. */
-  stride: number;
-  count: number;
-}
 
 /** The memory that holds the records: WebAssembly memory of fixed address and size. */
 export interface RecordSpace {

@@ -23,6 +23,16 @@ describe("the closed log", () => {
     expect(fixture.fetch("slow", []).connTelemetryMap).toMatchObject({ closed_conn_dropped: 150 });
   });
 
+  test("its memory is bounded while nobody asks", () => {
+    const fixture = new Fixture({ maxClosed: 2048 });
+    fixture.state.register("a", 0n);
+    const before = fixture.memory.used;
+    for (let i = 0; i < 10_000; i++) {
+      fixture.close(record({ cookie: 1n }));
+      if (fixture.memory.used - before > 3 * 1024 * 168) throw new Error(`after ${i}`);
+    }
+  });
+
   test("memory follows what is unread, across many blocks, and is given back", () => {
     const fixture = new Fixture();
     fixture.state.register("a", 0n);

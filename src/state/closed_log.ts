@@ -4,42 +4,50 @@ import type { RecordMemory } from "../wasm/memory.ts";
 const RECORDS_PER_BLOCK = 1024;
 
 /**
- * Closed connections that at least one client has not been told of: one log for all clients, each of which reads it
- * up to its own position. Positions count records since the start and never repeat.
+ * Closed connections that at least one client has not been told of: one log for all clients, each
+ * of which reads it up to its own position. Positions count records since the start and never
+ * repeat.
  *
- * Storing costs the same whatever the number of clients. A store per client was rejected: it multiplies memory and
- * work by the clients, and a client that never returns would still cost all of it.
+ * Storing costs the same whatever the number of clients. A store per client was rejected: it
+ * multiplies memory and work by the clients, and a client that never returns would still cost all
+ * of it.
  *
- * Capacity: `capacity` records of 168 bytes. When it is full the oldest goes, and whoever had not read it has lost
- * it (`position < start` tells a reader how many); blocks that everybody has read are given back.
+ * Capacity: `capacity` records of 168 bytes, in blocks of 1024. When it is full the oldest goes,
+ * and whoever had not read it has lost it (`position < start` tells a reader how many).
  */
 export class ClosedLog {
   /** Position of the oldest record. */
   start = 0;
   /** Position that the next record will have. */
   end = 0;
+  readonly #memory: RecordMemory;
   readonly #blocks: number[] = [];
   /** Number of the first of `#blocks`, counted since the start. */
   #firstBlock = 0;
 
   constructor(
-    readonly memory: RecordMemory,
+    memory: RecordMemory,
     /** Most records kept. */
     readonly capacity: number,
-  ) {}
+  ) {
+    this.#memory = memory;
+  }
 
   get bytes(): number {
     return this.#blocks.length * RECORDS_PER_BLOCK * conn.size;
   }
 
-  /** Appends the `struct conn` at `offset` of `source`, owned by the process with this slot (0: unknown). */
+  /**
+   * Appends the `struct conn` at `offset` of `source`, owned by the process with this slot.
+   * @throws PortolanError when the record memory is full
+   */
   append(source: Uint8Array, offset: number, process: number): void {
     if (this.end % RECORDS_PER_BLOCK === 0) {
-      this.#blocks.push(this.memory.alloc(RECORDS_PER_BLOCK * conn.size));
+      this.#blocks.push(this.#memory.alloc(RECORDS_PER_BLOCK * conn.size));
     }
     const to = this.#address(this.end);
-    this.memory.bytes.set(source.subarray(offset, offset + conn.size), to);
-    this.memory.view.setUint32(to + conn.process, process, true);
+    this.#memory.bytes.set(source.subarray(offset, offset + conn.size), to);
+    this.#memory.view.setUint32(to + conn.process, process, true);
     this.end++;
     this.start = Math.max(this.start, this.end - this.capacity);
   }
@@ -54,11 +62,12 @@ export class ClosedLog {
     }
   }
 
-  /** Everybody has read up to `position`: forgets those before, and gives back blocks without records. */
+  /** Forgets what lies before `position`, and gives back the blocks without records. */
   release(position: number): void {
     this.start = Math.max(this.start, position);
     const first = Math.floor(this.start / RECORDS_PER_BLOCK);
-    for (const block of this.#blocks.splice(0, first - this.#firstBlock)) this.memory.free(block);
+    if (first === this.#firstBlock) return;
+    for (const block of this.#blocks.splice(0, first - this.#firstBlock)) this.#memory.free(block);
     this.#firstBlock = first;
   }
 

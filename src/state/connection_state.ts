@@ -10,7 +10,7 @@ import { computePass, type Pass } from "./delta.ts";
 import { ProcessDescriptions } from "./processes.ts";
 import { Delta, Rows } from "./rows.ts";
 
-/** Each may track `maxTracked` connections; with the default limit all of them fit into the record memory. */
+/** With the default limits the tables of all of them fit into the record memory. */
 const MAX_CLIENTS = 64;
 
 export interface StateOptions {
@@ -34,14 +34,15 @@ export interface ToldTotals {
 }
 
 /**
- * What each client has been told, and the closed connections that wait for it. Pure: records in, rows out. All times
- * are nanoseconds of CLOCK_MONOTONIC, as in the records.
+ * What each client has been told, and the closed connections that wait for it. Pure: records in,
+ * rows out. All times are nanoseconds of CLOCK_MONOTONIC, as in the records.
  *
- * One document at a time: rows that were not disposed of yet make `delta`, `snapshot` and `expireClients` throw, for
- * they point into what these would give back. Storing and registering go on meanwhile.
+ * One document at a time: rows that were not disposed of yet make `delta`, `snapshot` and
+ * `expireClients` throw, for they point into what these would give back. Storing and registering go
+ * on meanwhile.
  */
 export class ConnectionState {
-  /** Descriptions of processes, by the ids that `storeClosed` and the document encoder's `resolve` use. */
+  /** Descriptions of processes, by the ids that `storeClosed` and `DocumentEncoder` are given. */
   readonly processes: ProcessDescriptions;
   readonly #options: StateOptions;
   readonly #log: ClosedLog;
@@ -69,11 +70,16 @@ export class ConnectionState {
     this.#client(id, now);
   }
 
-  /** Takes the `struct conn` at `offset` of a connection that closed, and the id of its process (0: unknown). */
+  /**
+   * Takes the `struct conn` at `offset` of a connection that closed, for all registered clients.
+   * @param processId of its owner; 0 unknown
+   * @throws PortolanError when the record memory is full
+   */
   storeClosed(bytes: Uint8Array, offset: number, processId: number): void {
     this.#totalClosed++;
     if (this.#clients.size === 0) return;
     this.#log.append(bytes, offset, this.processes.slot(processId));
+    if (!this.#rowsInUse) this.#log.release(this.#log.start);
   }
 
   /**
@@ -123,7 +129,9 @@ export class ConnectionState {
     });
   }
 
-  /** What this client has lost, by the names of `connTelemetryMap`; undefined for an unknown one. */
+  /**
+   * What this client has lost, by the names of `connTelemetryMap`; undefined for an unknown one.
+   */
   telemetry(id: string): Record<string, number> | undefined {
     const client = this.#clients.get(id);
     return client && telemetry(client, 0);
@@ -238,7 +246,9 @@ export class ConnectionState {
     this.#reclaim();
   }
 
-  /** Gives back closed connections that every client has been told, and what only they referred to. */
+  /**
+   * Gives back closed connections that every client has been told, and what only they referred to.
+   */
   #reclaim(): void {
     const positions = [...this.#clients.values()].map(({ position }) => position);
     this.#log.release(Math.min(this.#log.end, ...positions));

@@ -11,7 +11,10 @@ export class Told {
   constructor(
     /** Of connections that were open. */
     readonly open: IndexedArray,
-    /** Of those that were open before, but neither open nor closed in the last pass: their end is still to come. */
+    /**
+     * Of those that were open before, but neither open nor closed in the last pass: their end is
+     * still to come.
+     */
     readonly departed: IndexedArray,
   ) {}
 
@@ -59,8 +62,9 @@ export interface Pass {
 }
 
 /**
- * Computes what changed for a client (src/wasm/delta.c), in memory sized by what there is: a table of totals and a
- * row for each open connection, of which untouched pages cost nothing and the rest is given back at once.
+ * Computes what changed for a client (src/wasm/delta.c), in memory sized by what there is: a table
+ * of totals and a row for each open connection, of which untouched pages cost nothing and the rest
+ * is given back at once.
  * @throws PortolanError when the record memory is full; nothing stays allocated then
  */
 export function computePass(
@@ -126,7 +130,10 @@ export function computePass(
   };
 }
 
-/** How many connections may be tracked in addition to the known ones, none of which gives way to a new one. */
+/**
+ * How many connections may be tracked in addition to the known ones, none of which gives way to a
+ * new one.
+ */
 function budget(kernels: Kernels, job: number, total: number, input: PassInput): number {
   if (total <= input.maxTracked) return total;
   const known = input.segments.reduce(

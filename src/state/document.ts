@@ -7,7 +7,10 @@ import { allocSlots } from "./indexed_array.ts";
 import type { ProcessDescriptions } from "./processes.ts";
 import type { RowRun, Rows } from "./rows.ts";
 
-/** Size of a part of an encoded document; large enough that handing it on costs nothing beside encoding it. */
+/**
+ * Size of a part of an encoded document; large enough that handing it on costs nothing beside
+ * encoding it.
+ */
 const CHUNK = 256 * 1024;
 
 /** What a `Connections` document has around its connections. */
@@ -45,9 +48,10 @@ export class DocumentEncoder {
   }
 
   /**
-   * The document in parts of up to 256 KiB, each a buffer of its own that can be transferred. The next part is made
-   * when it is asked for, so that a reader who takes his time bounds the memory.
-   * @param resolve id of a pid's description, 0 when unknown; asked once per distinct pid of open connections
+   * The document in parts of up to 256 KiB, each a buffer of its own that can be transferred. The
+   * next part is made when it is asked for, so that a reader who takes his time bounds the memory.
+   * @param resolve id of a pid's description, 0 when unknown; asked once per distinct pid of open
+   * connections
    * @throws PortolanError when the record memory is full
    */
   *encode(

@@ -17,7 +17,9 @@ const module = new WebAssembly.Module(
   readFileSync(new URL("../../dist/wasm/state.wasm", import.meta.url)),
 );
 
-/** A number generator that repeats itself for the same seed (mulberry32): integers below `limit`. */
+/**
+ * A number generator that repeats itself for the same seed (mulberry32): integers below `limit`.
+ */
 export function random(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {

@@ -1,6 +1,9 @@
 import type { RecordMemory } from "../wasm/memory.ts";
 
-/** A zeroed open-addressing table of u32 that is at most half full with this many elements (src/wasm/index.h). */
+/**
+ * A zeroed open-addressing table of u32 that is at most half full with this many elements
+ * (src/wasm/index.h).
+ */
 export function allocSlots(
   memory: RecordMemory,
   elements: number,
@@ -10,8 +13,8 @@ export function allocSlots(
 }
 
 /**
- * An array of structs that begin with a cookie, and the table by which kernels find them. The kernels append; `count`
- * is set by who called them.
+ * An array of structs that begin with a cookie, and the table by which kernels find them. The
+ * kernels append; `count` is set by who called them.
  */
 export class IndexedArray {
   readonly offset: number;

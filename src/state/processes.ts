@@ -9,12 +9,12 @@ const FIRST_CAPACITY = 256;
 const encoder = new TextEncoder();
 
 /**
- * The `process` objects of a document, encoded once per process in both formats, in the record memory: rows refer to
- * them by slot, and encoders copy them.
+ * The `process` objects of a document, encoded once per process in both formats, in the record
+ * memory: rows refer to them by slot, and encoders copy them.
  *
- * A caller's id stands for one process for ever, a slot only as long as something can refer to it: the slot of a
- * removed id is used again when the closed connections stored before the removal have been told or lost. Capacity
- * and eviction are the caller's; the cost is about 300 bytes a process.
+ * A caller's id stands for one process for ever, a slot only as long as something can refer to it:
+ * the slot of a removed id is used again when the closed connections stored before the removal have
+ * been told or lost. Capacity and eviction are the caller's; the cost is about 300 bytes a process.
  */
 export class ProcessDescriptions {
   readonly #memory: RecordMemory;
@@ -74,7 +74,10 @@ export class ProcessDescriptions {
     this.#bytes += HEADER + json.length + msgpack.length;
   }
 
-  /** Nothing new refers to `id`; closed connections that already do keep its description until they are told. */
+  /**
+   * Nothing new refers to `id`; closed connections that already do keep its description until they
+   * are told.
+   */
   remove(id: number): void {
     const slot = this.#slots.get(id);
     if (slot === undefined) return;
@@ -87,7 +90,10 @@ export class ProcessDescriptions {
     return this.#slots.get(id) ?? 0;
   }
 
-  /** Gives back the slots that no stored connection refers to any more. Not while a document is being encoded. */
+  /**
+   * Gives back the slots that no stored connection refers to any more. Not while a document is
+   * being encoded.
+   */
   reclaim(): void {
     const kept = this.#retired.findIndex(({ position }) => position > this.#log.start);
     const count = kept < 0 ? this.#retired.length : kept;

@@ -6,8 +6,8 @@ export interface RowRun {
 }
 
 /**
- * The connections of one document, open ones before closed ones. They point into the segments and the closed log,
- * which must stay as they are until the rows are disposed of (`using`).
+ * The connections of one document, open ones before closed ones. They point into the segments and
+ * the closed log, which must stay as they are until the rows are disposed of (`using`).
  */
 export class Rows implements Disposable {
   #release: (() => void) | undefined;
@@ -33,8 +33,8 @@ export class Rows implements Disposable {
 }
 
 /**
- * What changed for a client. Nothing counts as told before `commit`: an answer that fails on its way is repeated by
- * the next one.
+ * What changed for a client. Nothing counts as told before `commit`: an answer that fails on its
+ * way is repeated by the next one.
  */
 export class Delta extends Rows {
   #commit: (() => void) | undefined;

@@ -5,6 +5,7 @@
 import { release } from "node:os";
 import { conn } from "../../ffi/layout.gen.ts";
 import { monotonicNow } from "../../ffi/libc.ts";
+import { PortolanError } from "../model/errors.ts";
 import type { TracerStatus } from "../model/status.ts";
 import type { ProcessCache } from "../processes/cache.ts";
 import type { EbpfSource } from "../sources/ebpf/source.ts";
@@ -32,18 +33,23 @@ export class Collector {
   private readonly sink: SourceSink;
   /** Entries that the last read found in the kernel's maps. */
   private activeCount = 0;
+  /** Closed connections that there was no memory to keep. */
+  private closedUntold = 0;
 
   constructor(private readonly parts: CollectorParts) {
     const { state, processes } = parts;
     this.sink = {
-      closed(bytes, offset) {
+      closed: (bytes, offset) => {
         const pid = new DataView(bytes.buffer, bytes.byteOffset + offset).getUint32(conn.pid, true);
-        // Now, while the pid is still this process's or was a moment ago.
-        state.storeClosed(bytes, offset, processes.resolve(pid));
+        try {
+          // Now, while the pid is still this process's or was a moment ago.
+          state.storeClosed(bytes, offset, processes.resolve(pid));
+        } catch (error) {
+          if (!(error instanceof PortolanError)) throw error;
+          this.closedUntold++; // the record memory is full
+        }
       },
-      process(bytes, offset) {
-        processes.onEvent(bytes, offset);
-      },
+      process: (bytes, offset) => processes.onEvent(bytes, offset),
     };
   }
 
@@ -108,7 +114,7 @@ export class Collector {
     const { source, state, processes } = this.parts;
     return {
       kernel: source.counters(),
-      state: state.stats(),
+      state: { ...state.stats(), closed_untold: this.closedUntold },
       processes: { ...processes.stats() },
     };
   }
@@ -138,7 +144,7 @@ export class Collector {
   private telemetry(): Record<string, number> {
     const { close_untold = 0, tcp_map_full = 0, udp_map_full = 0 } = this.parts.source.counters();
     return {
-      perf_lost: close_untold,
+      perf_lost: close_untold + this.closedUntold,
       tcp_map_full,
       udp_map_full,
       conns_bpf_map_size: this.activeCount,

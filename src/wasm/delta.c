@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What changed for one client since its last fetch. First come the connections that closed, then the
- * open ones: an open record whose connection has closed in the meantime is absorbed by the closed one.
+ * What changed for one client since its last fetch. First come the connections that closed, then
+ * the open ones: an open record whose connection has closed in the meantime is absorbed by the
+ * closed one.
  *
- * The table of totals is rebuilt in each pass instead of updated in place: entries of connections that
- * are gone need no tombstones, and the new one is in the order of the records, which the kernel keeps
- * between two reads (its hash table's order). So the next record's entry is mostly the one behind the
- * previous record's, and found without hashing.
+ * The table of totals is rebuilt in each pass instead of updated in place: entries of connections
+ * that are gone need no tombstones, and the new one is in the order of the records, which the
+ * kernel keeps between two reads (its hash table's order). So the next record's entry is mostly the
+ * one behind the previous record's, and found without hashing.
  *
  * A connection that the client knows may be in neither list: it ended after the closed ones were
- * collected and before its turn in the read of the open ones. Its total is kept as "departed" until the
- * next pass, which is told of its end; else that would tell everything once more.
+ * collected and before its turn in the read of the open ones. Its total is kept as "departed" until
+ * the next pass, which is told of its end; else that would tell everything once more.
  */
 #include "index.h"
 
@@ -26,7 +27,7 @@ struct delta {
 	/* By the last pass, of connections that were open, and of those that had departed. */
 	struct table open;
 	struct table departed;
-	/* By this pass; room for all that may be tracked, and for all of `open` that it does not see. */
+	/* By this pass; room for all that may be tracked, and for what it does not see of `open`. */
 	struct table next_open;
 	struct table next_departed;
 	__u32 *seen; /* a bit for each of `open` */
@@ -72,8 +73,8 @@ INLINE void counters_read(struct counters *to, const struct conn *record)
 }
 
 /*
- * Puts `total` - `told` into `last`. A counter that went back yields 0 and keeps its higher total, so that what
- * it regains is not told twice. Returns whether any went back.
+ * Puts `total` - `told` into `last`. A counter that went back yields 0 and keeps its higher total,
+ * so that what it regains is not told twice. Returns whether any went back.
  */
 INLINE int counters_subtract(struct counters *last, struct counters *total,
 			     const struct counters *told)

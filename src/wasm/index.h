@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds elements of an array by the cookie that is their first field: open addressing, at most half full. */
+/*
+ * Finds elements of an array by the cookie that is their first field: open addressing, at most half
+ * full.
+ */
 #ifndef PORTOLAN_INDEX_H
 #define PORTOLAN_INDEX_H
 

@@ -1,7 +1,10 @@
 import { PortolanError } from "../model/errors.ts";
 import { RESERVED, type RecordMemory } from "./memory.ts";
 
-/** The functions of state.wasm. All arguments are byte offsets into the record memory or plain counts. */
+/**
+ * The functions of state.wasm. All arguments are byte offsets into the record memory or plain
+ * counts.
+ */
 export interface Kernels {
   /** delta.c: closed records in one run, before any open one. */
   delta_closed(delta: number, records: number, count: number): void;
@@ -26,7 +29,8 @@ export interface Kernels {
 /**
  * Instantiates the kernels over a record memory.
  * @param module dist/wasm/state.wasm
- * @throws PortolanError when the module's own data would reach into the allocator's part of the memory
+ * @throws PortolanError when the module's own data would reach into the allocator's part of the
+ * memory
  */
 export function loadKernels(module: WebAssembly.Module, memory: RecordMemory): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });

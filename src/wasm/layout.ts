@@ -1,6 +1,7 @@
 /**
- * Layouts of the structs that the kernels and TypeScript pass to each other, in bytes. They are written in state.h,
- * delta.c and encoder.h, whose static asserts hold these numbers in place; struct conn is in ffi/layout.gen.ts.
+ * Layouts of the structs that the kernels and TypeScript pass to each other, in bytes. They are
+ * written in state.h, delta.c and encoder.h, whose static asserts hold these numbers in place;
+ * struct conn is in ffi/layout.gen.ts.
  */
 
 /** struct counters */
@@ -33,7 +34,9 @@ export const row = {
   closed: 144,
 } as const;
 
-/** struct delta: u32 fields by position. Tables are an array, its count, its slots and their mask. */
+/**
+ * struct delta: u32 fields by position. Tables are an array, its count, its slots and their mask.
+ */
 export const delta = {
   length: 29,
   open: 0,

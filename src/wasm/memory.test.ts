@@ -86,7 +86,7 @@ describe("RecordMemory", () => {
     const memory = new RecordMemory(2 * MIB);
     memory.alloc(600_000);
     expect(() => memory.alloc(600_000)).toThrow(
-      "allocate 600000 bytes of record memory: 600000 of 1048576 bytes are in use, and no gap is large enough",
+      "allocate 600000 bytes of record memory: no gap is large enough; 600000 of 1048576 bytes",
     );
     expect(() => memory.free(12)).toThrow(PortolanError);
     const block = memory.alloc(100);

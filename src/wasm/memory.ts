@@ -5,7 +5,10 @@ const PAGE = 65_536;
 export const RESERVED = 16 * PAGE;
 /** Start and size of every block are multiples of this: a cache line. */
 const ALIGN = 64;
-/** Blocks below this size are taken from the top of the memory, so that long-lived small ones never split the rest. */
+/**
+ * Blocks below this size are taken from the top of the memory, so that long-lived small ones never
+ * split the rest.
+ */
 const SMALL = 4096;
 
 interface Extent {
@@ -14,10 +17,11 @@ interface Extent {
 }
 
 /**
- * One WebAssembly memory of fixed size in which connection records, tables and rows live, and its allocator: first fit
- * over a list of free extents in order of address. There are few blocks and each holds many records, so that exact
- * sizes are worth more than constant time; size classes would waste up to half of the largest tables. Pages that were
- * never touched cost nothing, and low addresses are reused first.
+ * One WebAssembly memory of fixed size in which connection records, tables and rows live, and its
+ * allocator: first fit over a list of free extents in order of address. There are few blocks and
+ * each holds many records, so that exact sizes are worth more than constant time; size classes
+ * would waste up to half of the largest tables. Pages that were never touched cost nothing, and low
+ * addresses are reused first.
  *
  * The memory never grows: views stay valid, and its address can be handed to native code once.
  */
@@ -59,7 +63,7 @@ export class RecordMemory {
     const at = small ? this.#free.findLastIndex(fits) : this.#free.findIndex(fits);
     const extent = this.#free[at];
     if (extent === undefined) {
-      const reason = `${this.#used} of ${this.capacity} bytes are in use, and no gap is large enough`;
+      const reason = `no gap is large enough; ${this.#used} of ${this.capacity} bytes are in use`;
       throw new PortolanError("allocate", `${bytes} bytes of record memory`, reason);
     }
     extent.bytes -= size;

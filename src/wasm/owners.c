@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptions of the owners of open connections: each distinct pid is asked for once per document, in
- * TypeScript, between these two steps.
+ * Descriptions of the owners of open connections: each distinct pid is asked for once per document,
+ * in TypeScript, between these two steps.
  */
 #include "state.h"
 
 /*
- * Writes the distinct pids of rows that have no process to `pids`, and their position there + 1 to the rows'
+ * Writes the distinct pids of open connections to `pids`, and their position there + 1 to the rows'
  * `process`. `slots` is an open-addressing table of mask + 1 zeros, at least twice as many as rows.
  */
 EXPORT(owners_gather)

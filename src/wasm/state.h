@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernels of state.wasm share: the structs that they and TypeScript pass to each other in one
- * linear memory. Offsets are asserted here and mirrored by layout.ts.
+ * What the kernels of state.wasm share: the structs that they and TypeScript pass to each other in
+ * one linear memory. Offsets are asserted here and mirrored by layout.ts.
  */
 #ifndef PORTOLAN_STATE_H
 #define PORTOLAN_STATE_H
@@ -13,7 +13,10 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 #define INLINE static inline __attribute__((always_inline))
 
-/* The counters of a connection that a client is told, as totals or as the share since its last fetch. */
+/*
+ * The counters of a connection that a client is told, as totals or as the share since its last
+ * fetch.
+ */
 struct counters {
 	__u64 sent_bytes;
 	__u64 recv_bytes; /* given to the application's socket: for UDP without what was dropped */

@@ -11,7 +11,10 @@ static char *put_group(char *p, __u32 group)
 	return p;
 }
 
-/* RFC 5952, section 4: the longest run of two or more zero groups becomes "::", the first one of equals. */
+/*
+ * RFC 5952, section 4: the longest run of two or more zero groups becomes "::", the first one of
+ * equals.
+ */
 char *put_ipv6(char *p, const __u8 *address)
 {
 	__u32 groups[8];

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes literals, decimal numbers and addresses. Each function returns the end of what it wrote. */
+/*
+ * Writes literals, decimal numbers and addresses. Each function returns the end of what it wrote.
+ */
 #ifndef PORTOLAN_TEXT_H
 #define PORTOLAN_TEXT_H
 
 #include "state.h"
 
 /*
- * Copies a literal, whose length is known at compile time, by a few loads and stores that overlap at its end.
- * A memcpy of this size would become the memory.copy instruction: a call into the engine.
+ * Copies a literal, whose length is known at compile time, by a few loads and stores that overlap
+ * at its end. A memcpy of this size would become the memory.copy instruction: a call into the
+ * engine.
  */
 INLINE char *put_bytes(char *p, const char *text, __u32 length)
 {
@@ -89,6 +92,7 @@ INLINE char *put_u32(char *p, __u32 value)
 	return value < 1000000000 ? put_digits(p, value, 9) : put_digits(p, value, 10);
 }
 
+/* Out of line, as is put_medium: these at each of 40 numbers would push the row out of the caches. */
 static __attribute__((noinline)) char *put_long(char *p, __u64 value)
 {
 	const __u32 unit = 100000000;
@@ -137,7 +141,9 @@ INLINE int address_is_zero(const __u8 *address)
 
 char *put_ipv6(char *p, const __u8 *address);
 
-/* The one place where a mapped address, or the unspecified one of an IPv4 connection, becomes IPv4. */
+/*
+ * The one place where a mapped address, or the unspecified one of an IPv4 connection, becomes IPv4.
+ */
 INLINE char *put_address(char *p, const __u8 *address, int v4)
 {
 	if (!address_is_mapped(address) && !(v4 && address_is_zero(address)))

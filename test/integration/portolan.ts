@@ -72,8 +72,21 @@ export class Portolan {
     return (await (await this.#get("/debug/status")).json()) as TracerStatus;
   }
 
+  /** The rung that TCP tracing stands on. */
+  async attachFamily(): Promise<string> {
+    const { capabilities } = await this.status();
+    const life = capabilities.find(({ name }) => name === "tcp_life");
+    const taken = life?.rungs.find(({ state }) => state === "taken");
+    if (taken === undefined) throw new Error("the tracer has taken no rung of tcp_life");
+    return taken.rung;
+  }
+
+  /** Every counter, by part of the tracer. */
   async stats(): Promise<Record<string, Record<string, number>>> {
-    return (await (await this.#get("/debug/stats")).json()) as Record<string, Record<string, number>>;
+    return (await (await this.#get("/debug/stats")).json()) as Record<
+      string,
+      Record<string, number>
+    >;
   }
 
   /** Stops the tracer as a service manager does and answers its exit code. */

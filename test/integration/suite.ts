@@ -89,7 +89,7 @@ export function exactness(
     await options.before?.(stage);
     stage.keepRunning();
     portolan = await Portolan.start(...(options.flags ?? []));
-    family = await attachFamily(portolan);
+    family = await portolan.attachFamily();
     ledger = new Ledger(portolan);
     await ledger.register();
   }, 60_000);
@@ -147,16 +147,6 @@ export function exactness(
     await stage.remove();
     expect(code).toBe(0);
   }, 30_000);
-}
-
-/** The rung that TCP tracing stands on. */
-async function attachFamily(portolan: Portolan): Promise<string> {
-  const { capabilities } = await portolan.status();
-  const taken = capabilities
-    .find(({ name }) => name === "tcp_life")
-    ?.rungs.find(({ state }) => state === "taken");
-  if (taken === undefined) throw new Error("the tracer has taken no rung of tcp_life");
-  return taken.rung;
 }
 
 /** A server and a client that talk to each other. */

@@ -1,7 +1,8 @@
 /** Copies a hash map of records from the kernel into the record memory. */
 import type { BpfMap } from "../../../ffi/bpf_map.ts";
 import { addressOf } from "../../../ffi/pointer.ts";
-import type { RecordSpace, Segment } from "../source.ts";
+import type { Segment } from "../../model/segment.ts";
+import type { RecordSpace } from "../source.ts";
 
 const FIRST_CAPACITY = 1024;
 
