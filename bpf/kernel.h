@@ -164,19 +164,31 @@ struct sk_buff {
 
 #pragma clang attribute pop
 
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
+/*
+ * One field behind a pointer that the kernel gave us. With bpf_rdonly_cast (6.2, a35b9af4ec2c) it is a
+ * plain load that the kernel guards; before, a call of bpf_probe_read_kernel.
+ */
+#define READ(type, pointer, field)                                                           \
+	(bpf_rdonly_cast                                                                     \
+		 ? ((const type *)bpf_rdonly_cast((pointer), bpf_core_type_id_kernel(type))) \
+			   ->field                                                           \
+		 : BPF_CORE_READ((const type *)(pointer), field))
+
 /* The inet or other socket behind a file that is known to be a socket. */
 static __always_inline const struct sock *file_sock(const struct file *file)
 {
-	const struct socket *socket = BPF_CORE_READ(file, private_data);
+	const struct socket *socket = READ(struct file, file, private_data);
 
-	return BPF_CORE_READ(socket, sk);
+	return READ(struct socket, socket, sk);
 }
 
 /* Number of retransmission time-outs; 0 on kernels that don't count them. */
 static __always_inline __u32 tcp_rto_count(const struct tcp_sock *tp)
 {
 	if (bpf_core_field_exists(tp->total_rto))
-		return BPF_CORE_READ(tp, total_rto);
+		return READ(struct tcp_sock, tp, total_rto);
 	return 0;
 }
 
@@ -199,15 +211,15 @@ static __always_inline __u32 sock_netns(const struct sock *sk)
  */
 static __always_inline bool read_local(struct conn *conn, const struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = READ(struct sock, sk, __sk_common.skc_family);
 
 	if (family == AF_INET)
-		write_mapped_ipv4(conn->laddr, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		write_mapped_ipv4(conn->laddr, READ(struct sock, sk, __sk_common.skc_rcv_saddr));
 	else if (family == AF_INET6)
 		BPF_CORE_READ_INTO(&conn->laddr, sk, __sk_common.skc_v6_rcv_saddr);
 	else
 		return false;
-	conn->lport = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	conn->lport = bpf_ntohs(READ(struct inet_sock, sk, inet_sport));
 	return true;
 }
 
@@ -216,11 +228,11 @@ static __always_inline bool read_tuple(struct conn *conn, const struct sock *sk)
 {
 	if (!read_local(conn, sk))
 		return false;
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET)
-		write_mapped_ipv4(conn->raddr, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	if (READ(struct sock, sk, __sk_common.skc_family) == AF_INET)
+		write_mapped_ipv4(conn->raddr, READ(struct sock, sk, __sk_common.skc_daddr));
 	else
 		BPF_CORE_READ_INTO(&conn->raddr, sk, __sk_common.skc_v6_daddr);
-	conn->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	conn->rport = bpf_ntohs(READ(struct sock, sk, __sk_common.skc_dport));
 	conn->netns = sock_netns(sk);
 	return true;
 }
@@ -235,9 +247,9 @@ static __always_inline __u32 pid_at_work(const struct sock *sk)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
 
-	if (!BPF_CORE_READ(sk, sk_lock.owned))
+	if (!READ(struct sock, sk, sk_lock.owned))
 		return 0;
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+	if (READ(struct task_struct, task, flags) & PF_KTHREAD)
 		return 0;
 	return bpf_get_current_pid_tgid() >> 32;
 }

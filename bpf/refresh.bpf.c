@@ -22,11 +22,11 @@ static __always_inline bool is_gone(const struct conn *conn, const struct sock *
 {
 	struct conn now;
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter) <= 0)
+	if (READ(struct sock, sk, __sk_common.skc_refcnt.refs.counter) <= 0)
 		return true;
 	if (conn->state ==
 	    TCP_CLOSE) /* disconnect() clears the peer of a socket that is still open */
-		return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
+		return READ(struct sock, sk, __sk_common.skc_state) != TCP_CLOSE;
 	if (!read_tuple(&now, sk))
 		return true;
 	return now.rport != conn->rport || now.netns != conn->netns ||

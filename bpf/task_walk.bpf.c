@@ -24,7 +24,7 @@ static __always_inline void found_listener(const struct walk *walk, const struct
 {
 	struct listener_key key = {
 		.netns = sock_netns(sk),
-		.port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport)),
+		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
 	};
 	struct listener listener = {.pid = walk->pid, .sockets = 1};
 
@@ -34,7 +34,7 @@ static __always_inline void found_listener(const struct walk *walk, const struct
 
 static __always_inline void found_tcp(const struct walk *walk, const struct sock *sk)
 {
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	__u8 state = READ(struct sock, sk, __sk_common.skc_state);
 	__u64 key = (__u64)sk;
 	struct conn *known, conn;
 
@@ -59,7 +59,7 @@ static __always_inline void found_udp(const struct walk *walk, const struct sock
 	struct udp_sock_state state = {.pid = walk->pid};
 	__u64 key = (__u64)sk;
 
-	state.uid = BPF_CORE_READ(sk, sk_uid.val);
+	state.uid = READ(struct sock, sk, sk_uid.val);
 	bpf_map_update_elem(&udp_socks, &key, &state, BPF_NOEXIST);
 }
 
@@ -70,13 +70,13 @@ static long visit_fd(__u32 fd, struct walk *walk)
 	__u16 family, protocol;
 
 	if (bpf_probe_read_kernel(&file, sizeof(file), walk->fds + fd) || !file ||
-	    BPF_CORE_READ(file, f_op) != walk->socket_file_ops)
+	    READ(struct file, file, f_op) != walk->socket_file_ops)
 		return 0;
 	sk = file_sock(file);
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	family = READ(struct sock, sk, __sk_common.skc_family);
 	if (!sk || (family != AF_INET && family != AF_INET6))
 		return 0;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
+	protocol = READ(struct sock, sk, sk_protocol);
 	if (protocol == IPPROTO_TCP)
 		found_tcp(walk, sk);
 	else if (protocol == IPPROTO_UDP)
@@ -87,19 +87,19 @@ static long visit_fd(__u32 fd, struct walk *walk)
 static long visit_task(__u32 index, struct walk *walk)
 {
 	const struct task_struct *task = walk->task;
-	struct list_head *next = BPF_CORE_READ(task, tasks.next);
+	struct list_head *next = READ(struct task_struct, task, tasks.next);
 	struct fdtable *fdt;
 
 	task = (void *)next - bpf_core_field_offset(struct task_struct, tasks);
 	walk->task = task;
 	if (task == walk->init)
 		return 1;
-	walk->pid = BPF_CORE_READ(task, tgid);
+	walk->pid = READ(struct task_struct, task, tgid);
 	fdt = BPF_CORE_READ(task, files, fdt);
 	if (!fdt)
 		return 0;
-	walk->fds = BPF_CORE_READ(fdt, fd);
-	bpf_loop(BPF_CORE_READ(fdt, max_fds), visit_fd, walk, 0);
+	walk->fds = READ(struct fdtable, fdt, fd);
+	bpf_loop(READ(struct fdtable, fdt, max_fds), visit_fd, walk, 0);
 	return 0;
 }
 
@@ -107,9 +107,9 @@ static long visit_ancestor(__u32 index, struct walk *walk)
 {
 	const struct task_struct *task = walk->init;
 
-	if (!BPF_CORE_READ(task, pid))
+	if (!READ(struct task_struct, task, pid))
 		return 1;
-	walk->init = BPF_CORE_READ(task, real_parent);
+	walk->init = READ(struct task_struct, task, real_parent);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ int task_walk(struct bpf_raw_tracepoint_args *ctx)
 
 	if (bpf_probe_read_kernel(&probe, sizeof(probe), fds + ctx->args[0]))
 		return 1;
-	walk.socket_file_ops = BPF_CORE_READ(probe, f_op);
+	walk.socket_file_ops = READ(struct file, probe, f_op);
 	bpf_loop(MAX_ANCESTORS, visit_ancestor, &walk, 0);
 	walk.task = walk.init;
 	bpf_loop(MAX_TASKS, visit_task, &walk, 0);

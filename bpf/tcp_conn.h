@@ -15,22 +15,23 @@
 static __always_inline void read_counters(struct conn *conn, const struct sock *sk, __u64 now)
 {
 	const struct tcp_sock *tp = (const void *)sk;
-	__u64 received = BPF_CORE_READ(tp, bytes_received);
-	__u32 srtt = BPF_CORE_READ(tp, srtt_us);
+	__u64 received = READ(struct tcp_sock, tp, bytes_received);
+	__u32 srtt = READ(struct tcp_sock, tp, srtt_us);
 
 	if (received)
-		received -= BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
-	conn->sent_bytes = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+		received -= READ(struct sock, sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
+	conn->sent_bytes =
+		READ(struct tcp_sock, tp, bytes_sent) - READ(struct tcp_sock, tp, bytes_retrans);
 	conn->recv_bytes = received;
-	conn->sent_packets = BPF_CORE_READ(tp, segs_out);
-	conn->recv_packets = BPF_CORE_READ(tp, segs_in);
-	conn->retransmits = BPF_CORE_READ(tp, total_retrans);
+	conn->sent_packets = READ(struct tcp_sock, tp, segs_out);
+	conn->recv_packets = READ(struct tcp_sock, tp, segs_in);
+	conn->retransmits = READ(struct tcp_sock, tp, total_retrans);
 	conn->rto_count = tcp_rto_count(tp);
-	conn->reord_seen = BPF_CORE_READ(tp, reord_seen);
-	conn->delivered_ce = BPF_CORE_READ(tp, delivered_ce);
+	conn->reord_seen = READ(struct tcp_sock, tp, reord_seen);
+	conn->delivered_ce = READ(struct tcp_sock, tp, delivered_ce);
 	if (srtt) { /* 0: no sample yet, and mdev_us is then a guess */
 		conn->rtt = srtt >> 3;
-		conn->rttvar = BPF_CORE_READ(tp, mdev_us) >> 2;
+		conn->rttvar = READ(struct tcp_sock, tp, mdev_us) >> 2;
 	}
 	conn->updated = now;
 }
@@ -66,8 +67,8 @@ static __always_inline bool init_conn(struct conn *conn, const struct sock *sk, 
 		return false;
 	conn->cookie = make_cookie((__u64)sk, now);
 	conn->protocol = IPPROTO_TCP;
-	conn->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	conn->uid = BPF_CORE_READ(sk, sk_uid.val);
+	conn->state = READ(struct sock, sk, __sk_common.skc_state);
+	conn->uid = READ(struct sock, sk, sk_uid.val);
 	conn->updated = now;
 	return true;
 }
@@ -76,7 +77,7 @@ static __always_inline bool init_conn(struct conn *conn, const struct sock *sk, 
 static __always_inline void finish_conn(struct conn *conn, const struct sock *sk, int oldstate,
 					__u64 now)
 {
-	int error = BPF_CORE_READ(sk, sk_err);
+	int error = READ(struct sock, sk, sk_err);
 
 	read_counters(conn, sk, now);
 	if (!conn->lport) /* the source is chosen after SYN_SENT was announced */

@@ -9,7 +9,7 @@ static __always_inline void listener_opened(const struct sock *sk)
 {
 	struct listener_key key = {
 		.netns = sock_netns(sk),
-		.port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport)),
+		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
 	};
 	struct listener first = {.pid = bpf_get_current_pid_tgid() >> 32, .sockets = 1};
 	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
@@ -26,7 +26,7 @@ static __always_inline void listener_closed(const struct sock *sk)
 {
 	struct listener_key key = {
 		.netns = sock_netns(sk),
-		.port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport)),
+		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
 	};
 	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
 
@@ -125,7 +125,7 @@ static __always_inline void on_set_state(const struct sock *sk, int oldstate, in
 	struct conn *conn;
 
 	/* SCTP and MPTCP's parent sockets come through the same tracepoint. */
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (READ(struct sock, sk, sk_protocol) != IPPROTO_TCP)
 		return;
 	if (newstate == TCP_LISTEN)
 		return listener_opened(sk);
@@ -178,7 +178,7 @@ static __always_inline void on_destroy(const struct sock *sk)
 		return;
 	}
 	/* Not tracked: never connected (no peer), or the map was full, or every hook was skipped. */
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !init_conn(&unknown, sk, now))
+	if (READ(struct sock, sk, sk_protocol) != IPPROTO_TCP || !init_conn(&unknown, sk, now))
 		return;
 	if (!unknown.rport || !unknown.lport)
 		return;

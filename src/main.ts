@@ -1,6 +1,8 @@
 import { main } from "./cli/main.ts";
-import { stdout } from "./cli/output.ts";
+import { openStdout } from "./cli/output.ts";
 
 process.exit(
-  await main(process.argv.slice(2), process.env, stdout, (text) => process.stderr.write(text)),
+  await main(process.argv.slice(2), process.env, openStdout(), (text) => {
+    process.stderr.write(text);
+  }),
 );

@@ -45,6 +45,7 @@ async function fetchUnix(socket: string, path: string): Promise<Response> {
   } catch (error) {
     const code = codeOf(error);
     if (code === "ENOENT" || code === "ECONNREFUSED") throw new NotRunningError(socket);
-    throw new PortolanError("ask", `unix:${socket}`, String(error));
+    const reason = code === "EACCES" ? "no permission to use the socket" : String(error);
+    throw new PortolanError("ask", `unix:${socket}`, reason);
   }
 }

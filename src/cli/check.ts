@@ -32,7 +32,8 @@ function takenRung(capability: CapabilityStatus): RungStatus | undefined {
 export function checkReport(capabilities: readonly CapabilityStatus[]): string {
   const lines: string[] = [];
   for (const capability of capabilities) {
-    const verdict = takenRung(capability)?.rung ?? "not available";
+    const isOff = capability.rungs.every((rung) => rung.state === "off");
+    const verdict = takenRung(capability)?.rung ?? (isOff ? "off" : "not available");
     lines.push(`${capability.name}: ${verdict} (${capability.summary})`);
     for (const { rung, state, reason } of capability.rungs) {
       const why = reason === undefined ? "" : `: ${reason}`;

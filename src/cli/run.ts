@@ -8,6 +8,7 @@ import { Logger } from "../telemetry/logger.ts";
 import type { CollectorClient } from "../tracer/client.ts";
 import { VERSION } from "../version.ts";
 import { defineCommand } from "./command.ts";
+import { requirePrivileges } from "./privileges.ts";
 import { stopSignal, untilAborted } from "./signals.ts";
 import { startTracer } from "./tracer.ts";
 
@@ -18,6 +19,7 @@ export const run = defineCommand({
   options: z.strictObject({}),
   run: async (_options, config) => {
     const signal = stopSignal();
+    requirePrivileges();
     for (const address of config.listen) {
       if ("unix" in address) await refuseIfTaken(address.unix);
     }

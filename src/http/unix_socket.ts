@@ -85,7 +85,7 @@ function isListening(path: string): Promise<boolean> {
       if (code === "ECONNREFUSED" || code === "ENOENT") resolve(false);
       // The queue of a listener that is busy is full.
       else if (code === "EAGAIN") resolve(true);
-      else reject(error);
+      else reject(new PortolanError("listen on", `unix:${path}`, error.message));
     });
   });
 }

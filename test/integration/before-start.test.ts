@@ -36,7 +36,9 @@ async function before(stage: Stage): Promise<void> {
   const server = await stage.start(b, "tcp", work, { bind: "0.0.0.0:0" });
   listener = { server, port: (await server.until("listening")).port };
 
-  const receiver = await stage.start(b, "udp", "bind gate echo:4 close", { bind: "0.0.0.0:0" });
+  const receiver = await stage.start(b, "udp", "bind ready gate echo:4 close", {
+    bind: "0.0.0.0:0",
+  });
   const { port } = await receiver.until("listening");
   const sender = await stage.start(a, "udp", "open connect gate send:100:4 recv:4 close", {
     connect: `10.77.0.2:${port}`,

@@ -12,7 +12,9 @@ calls return. "Exact" means that every connection of that traffic was told once 
 again, with these values equal to the programs' own: bytes both ways, packets both ways, retransmits,
 pid and process, network namespace, addresses, direction, failure code. Bytes are payload. Packets are
 TCP segments as the socket counts them (TCP_INFO, \`ss -ti\`) or UDP datagrams: what is sent or received
-in a connection's name when it has no socket (SYN-ACK, TIME_WAIT) is in neither.
+in a connection's name when it has no socket (SYN-ACK, TIME_WAIT) is in neither. A program that closes
+without waiting for the end can't see its last packets (FIN, RST, their ACKs): there up to four more
+packets and one more retransmission are allowed, and all else is held to equality.
 
 The table is generated: \`PORTOLAN_WRITE_DOCS=1 npm test -- integration\`.
 `;

@@ -1,6 +1,5 @@
 /** What one client of a tracer has been told, added up. */
 import type { Connection } from "../../src/model/connection.ts";
-import type { Portolan } from "./portolan.ts";
 
 /** The counters that a client is told as its share since its last call. */
 export interface Shares {
@@ -38,6 +37,12 @@ function key(tuple: Tuple): string {
   return `${type} ${netns} ${laddr} ${lport} ${raddr} ${rport}`;
 }
 
+/** The part of a tracer that a ledger asks. */
+interface Tracer {
+  register(client: string): Promise<void>;
+  fetchConnections(client: string): Promise<{ conns: Connection[] }>;
+}
+
 /** Asks one tracer as one client, and keeps accounts. */
 export class Ledger {
   readonly accounts = new Map<string, Account>();
@@ -46,17 +51,17 @@ export class Ledger {
   readonly #byTuple = new Map<string, Set<Account>>();
 
   constructor(
-    private readonly portolan: Portolan,
+    private readonly tracer: Tracer,
     private readonly client = "ledger",
   ) {}
 
   register(): Promise<void> {
-    return this.portolan.register(this.client);
+    return this.tracer.register(this.client);
   }
 
   /** Asks once and books what is new. */
   async fetch(): Promise<void> {
-    const { conns } = await this.portolan.fetchConnections(this.client);
+    const { conns } = await this.tracer.fetchConnections(this.client);
     for (const row of conns) this.#book(row);
   }
 

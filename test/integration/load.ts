@@ -5,9 +5,9 @@ import type { Portolan } from "./portolan.ts";
 import { Traffic } from "./traffic.ts";
 
 const CLIENT = "load";
-const FETCH_EVERY_MS = 200;
-/** Fetches in a row without news after which nothing more is expected. */
+/** Fetches in a row without news after which nothing more is expected, and the time between them. */
 const QUIET_FETCHES = 3;
+const QUIET_MS = 200;
 /** Source addresses, so that the ephemeral ports of each last while others are in TIME_WAIT. */
 const SOURCES = 16;
 
@@ -43,12 +43,13 @@ export interface LoadResult {
   recursionMisses: number;
 }
 
-/** Makes `total` connections, `atOnce` at a time, while asking the tracer for what changed. */
+/** Makes `total` connections, `atOnce` at a time, and asks the tracer for what changed all along. */
 export async function load(
   portolan: Portolan,
   namespace: Namespace,
   total: number,
   atOnce: number,
+  fetchEveryMs = 200,
 ): Promise<LoadResult> {
   await portolan.register(CLIENT);
   await portolan.fetchConnections(CLIENT);
@@ -69,7 +70,7 @@ export async function load(
       over = true;
     });
     while (!over) {
-      await Promise.race([finished, Bun.sleep(FETCH_EVERY_MS)]);
+      await Promise.race([finished, Bun.sleep(fetchEveryMs)]);
       await fetch();
     }
     server.stop();
@@ -78,7 +79,7 @@ export async function load(
     // What is still on its way: the end of the ring, and what a sweep has to find.
     for (let quiet = 0; quiet < QUIET_FETCHES; ) {
       const before = tally.closed;
-      await Bun.sleep(FETCH_EVERY_MS);
+      await Bun.sleep(QUIET_MS);
       await fetch();
       quiet = tally.closed === before ? quiet + 1 : 0;
     }

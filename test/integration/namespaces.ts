@@ -1,5 +1,18 @@
 /** Network namespaces of the tests' own, so that no test's traffic meets another's or the machine's. */
 
+import { existsSync, readdirSync } from "node:fs";
+
+const PREFIX = "ptest-";
+const DIRECTORY = "/run/netns";
+
+/** Removes what test processes left behind that were killed. */
+async function removeOrphans(): Promise<void> {
+  for (const name of existsSync(DIRECTORY) ? readdirSync(DIRECTORY) : []) {
+    const pid = name.startsWith(PREFIX) ? Number.parseInt(name.slice(PREFIX.length), 10) : 0;
+    if (pid > 0 && !existsSync(`/proc/${pid}`)) await command("ip", "netns", "delete", name);
+  }
+}
+
 /** Runs a command to its end; throws with its stderr when it fails. */
 export async function command(...argv: string[]): Promise<string> {
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
@@ -16,7 +29,10 @@ export async function command(...argv: string[]): Promise<string> {
 export class Namespace {
   private constructor(readonly name: string) {}
 
-  static async create(name: string): Promise<Namespace> {
+  /** Makes a namespace whose name ends in `suffix`; `remove` it. */
+  static async create(suffix: string): Promise<Namespace> {
+    const name = `${PREFIX}${process.pid}-${suffix}`;
+    await removeOrphans();
     await command("ip", "netns", "add", name);
     const namespace = new Namespace(name);
     await namespace.run("ip", "link", "set", "lo", "up");
@@ -24,7 +40,7 @@ export class Namespace {
   }
 
   get path(): string {
-    return `/run/netns/${this.name}`;
+    return `${DIRECTORY}/${this.name}`;
   }
 
   /** The inode number that identifies it, as in a row's `netNS`. */
@@ -77,16 +93,16 @@ export class Network {
   ) {}
 
   static async create(): Promise<Network> {
-    const name = `ptest-${process.pid}-${Network.made++}`;
+    const number = Network.made++;
     const network = new Network(
-      await Namespace.create(`${name}-a`),
-      await Namespace.create(`${name}-b`),
+      await Namespace.create(`${number}-a`),
+      await Namespace.create(`${number}-b`),
     );
     const { a, b } = network;
     await a.run("ip", "link", "add", "veth", "type", "veth", "peer", "veth", "netns", b.name);
-    for (const [namespace, number] of [[a, 1] as const, [b, 2] as const]) {
-      await namespace.run("ip", "address", "add", `10.77.0.${number}/24`, "dev", "veth");
-      await namespace.run("ip", "address", "add", `fd77::${number}/64`, "dev", "veth", "nodad");
+    for (const [namespace, host] of [[a, 1] as const, [b, 2] as const]) {
+      await namespace.run("ip", "address", "add", `10.77.0.${host}/24`, "dev", "veth");
+      await namespace.run("ip", "address", "add", `fd77::${host}/64`, "dev", "veth", "nodad");
       await namespace.run("ip", "link", "set", "veth", "up");
       await namespace.run("ip", "route", "add", "224.0.0.0/4", "dev", "veth");
     }

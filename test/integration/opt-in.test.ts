@@ -30,7 +30,7 @@ exactness(
 
     row("UDP idle beyond its timeout (--udp-timeout)", async (stage) => {
       const { a, b } = stage.network;
-      const receiver = await stage.start(b, "udp", "bind echo:3 report gate close", {
+      const receiver = await stage.start(b, "udp", "bind ready echo:3 report gate close", {
         bind: "0.0.0.0:0",
       });
       const { port } = await receiver.until("listening");

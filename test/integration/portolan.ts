@@ -12,7 +12,7 @@ const STOP_TIMEOUT_MS = 10_000;
 /** `dist/portolan run` on a unix socket of its own. */
 export class Portolan {
   private constructor(
-    private readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">,
+    private readonly child: Bun.Subprocess,
     private readonly directory: string,
     private readonly socket: string,
   ) {}
@@ -21,12 +21,13 @@ export class Portolan {
   static async start(...flags: string[]): Promise<Portolan> {
     const directory = mkdtempSync(join(tmpdir(), "portolan-test-"));
     const socket = join(directory, "portolan.sock");
+    const log = join(directory, "stderr");
     const argv = [EXECUTABLE, "run", "--listen", `unix:${socket}`, ...flags];
     const child = Bun.spawn(argv, {
       cwd: directory,
       stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
+      stdout: "ignore",
+      stderr: Bun.file(log),
     });
     const portolan = new Portolan(child, directory, socket);
     const deadline = performance.now() + START_TIMEOUT_MS;
@@ -37,9 +38,7 @@ export class Portolan {
       }
       child.kill("SIGKILL");
       await child.exited;
-      throw new Error(
-        `${argv.join(" ")}: does not answer: ${await Bun.readableStreamToText(child.stderr)}`,
-      );
+      throw new Error(`${argv.join(" ")}: does not answer: ${await Bun.file(log).text()}`);
     }
     return portolan;
   }

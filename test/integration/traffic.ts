@@ -1,6 +1,5 @@
 /** Starts the traffic programs of `traffic/` and reads what they say about themselves. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { command, type Namespace } from "./namespaces.ts";
@@ -68,28 +67,21 @@ function isSameSocket(one: SocketReport, other: SocketReport): boolean {
   );
 }
 
+const SOURCES = join(import.meta.dir, "traffic");
+const OUTPUT = join(import.meta.dir, "../../dist/test");
+
 let compiled: Promise<string> | undefined;
 
-/** Compiles the programs once per test process, into a directory that goes with it. */
+/** Compiles the programs, once per test process; in place of older ones in one step, as those may run. */
 function program(): Promise<string> {
   compiled ??= (async () => {
-    const directory = mkdtempSync(join(tmpdir(), "portolan-traffic-"));
-    process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-    const path = join(directory, PROGRAM_NAME);
-    const sources = [...new Bun.Glob("*.c").scanSync(join(import.meta.dir, "traffic"))]
-      .sort()
-      .map((name) => join(import.meta.dir, "traffic", name));
-    await command(
-      "clang",
-      "-std=gnu17",
-      "-O2",
-      "-Wall",
-      "-Werror",
-      "-pthread",
-      "-o",
-      path,
-      ...sources,
-    );
+    mkdirSync(OUTPUT, { recursive: true });
+    const path = join(OUTPUT, PROGRAM_NAME);
+    const fresh = `${path}.${process.pid}`;
+    const sources = [...new Bun.Glob("*.c").scanSync(SOURCES)].sort();
+    const flags = ["-std=gnu17", "-O2", "-Wall", "-Werror", "-pthread"];
+    await command("clang", ...flags, "-o", fresh, ...sources.map((name) => join(SOURCES, name)));
+    renameSync(fresh, path);
     return path;
   })();
   return compiled;

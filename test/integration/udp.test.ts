@@ -37,83 +37,83 @@ async function udpPair(stage: Stage, pair: UdpPair): Promise<Expectation[]> {
 
 const PAIRS: Record<string, UdpPair> = {
   "unconnected both ends, IPv4": {
-    receiver: "bind echo:5 close",
+    receiver: "bind ready echo:5 close",
     sender: "open sendto:100:5 recv:5 close",
   },
   "unconnected both ends, IPv6": {
-    receiver: "bind echo:5 close",
+    receiver: "bind ready echo:5 close",
     sender: "open sendto:100:5 recv:5 close",
     over: "v6",
   },
   "unconnected both ends, IPv4-mapped": {
-    receiver: "bind echo:5 close",
+    receiver: "bind ready echo:5 close",
     sender: "open sendto:100:5 recv:5 close",
     over: "mapped",
   },
   "loopback, both ends, IPv4": {
-    receiver: "bind echo:5 close",
+    receiver: "bind ready echo:5 close",
     sender: "open sendto:100:5 recv:5 close",
     over: "loopback",
   },
   "loopback, both ends, IPv6": {
-    receiver: "bind echo:5 close",
+    receiver: "bind ready echo:5 close",
     sender: "open sendto:100:5 recv:5 close",
     over: "loopback6",
   },
   "connected sender": {
-    receiver: "bind echo:5 close",
+    receiver: "bind ready echo:5 close",
     sender: "open connect send:100:5 recv:5 close",
   },
   "sendmmsg and recvmmsg": {
-    receiver: "bind recv-mmsg:20 close",
+    receiver: "bind ready recv-mmsg:20 close",
     sender: "open mmsg:20:300 close",
   },
   "zero length": {
-    receiver: "bind echo:3 recv:1 close",
+    receiver: "bind ready echo:3 recv:1 close",
     sender: "open sendto:0:3 recv:3 sendto:10 close",
   },
   "60 kB, fragmented": {
-    receiver: "bind echo:2 close",
+    receiver: "bind ready echo:2 close",
     sender: "open sendto:60000 recv:1 sendto:60000 recv:1 close",
   },
   "60 kB, fragmented, IPv6": {
-    receiver: "bind echo:2 close",
+    receiver: "bind ready echo:2 close",
     sender: "open sendto:60000 recv:1 sendto:60000 recv:1 close",
     over: "v6",
   },
   "60 kB over loopback": {
-    receiver: "bind echo:2 close",
+    receiver: "bind ready echo:2 close",
     sender: "open sendto:60000 recv:1 sendto:60000 recv:1 close",
     over: "loopback",
   },
   GSO: {
-    receiver: "bind recv:10 close",
+    receiver: "bind ready recv:10 close",
     sender: "open gso:9500:1000 close",
   },
   "GSO and GRO": {
-    receiver: "bind gro recv-bytes:9500 close",
+    receiver: "bind gro ready recv-bytes:9500 close",
     sender: "open gso:9500:1000 close",
   },
   "GSO and GRO, IPv6": {
-    receiver: "bind gro recv-bytes:9500 close",
+    receiver: "bind gro ready recv-bytes:9500 close",
     sender: "open gso:9500:1000 close",
     over: "v6",
   },
   UDP_CORK: {
-    receiver: "bind recv:1 close",
+    receiver: "bind ready recv:1 close",
     sender: "open cork:100:200:300 close",
   },
   MSG_MORE: {
-    receiver: "bind recv:1 close",
+    receiver: "bind ready recv:1 close",
     sender: "open more:100:200:300 close",
   },
   MSG_PEEK: {
-    receiver: "bind peek peek recv:2 close",
+    receiver: "bind ready peek peek recv:2 close",
     sender: "open sendto:100:2 close",
   },
   "many peers on one socket": {
-    receiver: "bind echo:100 close",
-    sender: "open sendto:10 recv:1 close",
+    receiver: "bind ready echo:100 close",
+    sender: "open sendto:10 recv:1 leave",
     count: 100,
   },
 };
@@ -123,7 +123,7 @@ exactness("UDP", ({ row }) => {
 
   row("multicast", async (stage) => {
     const ends = await udpPair(stage, {
-      receiver: `bind join:${GROUP} recv:3 close`,
+      receiver: `bind join:${GROUP} ready recv:3 close`,
       sender: "open sendto:100:3 close",
       over: "multicast",
     });
@@ -134,7 +134,7 @@ exactness("UDP", ({ row }) => {
   row("connected both ends", async (stage) => {
     const { a, b } = stage.network;
     const ends = ["10.77.0.1:7001", "10.77.0.2:7002"] as const;
-    const receiver = await stage.start(b, "udp", "bind connect recv:3 send:50:2 close", {
+    const receiver = await stage.start(b, "udp", "bind connect ready recv:3 send:50:2 close", {
       bind: ends[1],
       connect: ends[0],
     });
@@ -150,7 +150,7 @@ exactness("UDP", ({ row }) => {
   row("dropped for lack of receive buffer", async (stage) => {
     const { a, b } = stage.network;
     const datagrams = 50;
-    const receiver = await stage.start(b, "udp", "bind rcvbuf:4096 gate drain close", {
+    const receiver = await stage.start(b, "udp", "bind rcvbuf:4096 ready gate drain close", {
       bind: "0.0.0.0:0",
     });
     const { port } = await receiver.until("listening");
@@ -171,7 +171,7 @@ exactness("UDP", ({ row }) => {
     "never read",
     async (stage) => {
       const { a, b } = stage.network;
-      const receiver = await stage.start(b, "udp", "bind gate close", { bind: "0.0.0.0:0" });
+      const receiver = await stage.start(b, "udp", "bind ready gate close", { bind: "0.0.0.0:0" });
       const { port, pid, netns } = await receiver.until("listening");
       const sender = await stage.start(a, "udp", "open sendto:100:3 close", {
         connect: `10.77.0.2:${port}`,
