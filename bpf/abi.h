@@ -79,6 +79,29 @@ struct conn {
 };
 _Static_assert(sizeof(struct conn) == 168, "mirrored by ffi/layout.gen.ts");
 
+/* Value of the map `listeners`. */
+struct listener {
+	__u32 pid; /* tgid of who called listen() */
+	__u32 sockets; /* several with SO_REUSEPORT, or one per address */
+};
+
+/* One UDP flow: one peer of one socket. */
+struct udp_key {
+	__u64 sk;
+	__u8 laddr[ADDR_LEN];
+	__u8 raddr[ADDR_LEN];
+	__u16 lport;
+	__u16 rport;
+	__u32 pad;
+};
+
+/* Value of the map `udp_socks`. */
+struct udp_sock_state {
+	__u32 pid; /* who created it, then who last sent on it */
+	__u32 uid;
+	struct udp_key newest; /* head of the chain of its flows; sk 0: none */
+};
+
 enum event_kind {
 	EVENT_CLOSED = 1, /* struct closed_event */
 	EVENT_FORK = 2, /* struct process_event; exe empty: inherited from ppid */

@@ -176,12 +176,15 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 			   ->field                                                           \
 		 : BPF_CORE_READ((const type *)(pointer), field))
 
-/* The inet or other socket behind a file that is known to be a socket. */
+/*
+ * The inet or other socket behind a file that is known to be a socket. Probe-read, so that the verifier
+ * takes the pointer for a number: it becomes a key.
+ */
 static __always_inline const struct sock *file_sock(const struct file *file)
 {
 	const struct socket *socket = READ(struct file, file, private_data);
 
-	return READ(struct socket, socket, sk);
+	return BPF_CORE_READ(socket, sk);
 }
 
 /* Number of retransmission time-outs; 0 on kernels that don't count them. */

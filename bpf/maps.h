@@ -11,7 +11,7 @@
 #define MAX_CONNECTIONS 65536
 #define MAX_LISTENERS 16384
 #define MAX_UDP_SOCKS 65536
-#define RING_BYTES (4 * 1024 * 1024)
+#define RING_BYTES (8 * 1024 * 1024)
 
 /*
  * TCP connections by struct sock pointer: the cookie is 0 until somebody asks for it, and a raw
@@ -31,11 +31,6 @@ struct listener_key {
 	__u16 pad;
 };
 
-struct listener {
-	__u32 pid; /* tgid of who called listen() */
-	__u32 sockets; /* several with SO_REUSEPORT, or one per address */
-};
-
 /* Written by the listen hook and the task walk, deleted when the last of its sockets closes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -43,16 +38,6 @@ struct {
 	__type(key, struct listener_key);
 	__type(value, struct listener);
 } listeners SEC(".maps");
-
-/* One UDP flow: one peer of one socket. */
-struct udp_key {
-	__u64 sk;
-	__u8 laddr[ADDR_LEN];
-	__u8 raddr[ADDR_LEN];
-	__u16 lport;
-	__u16 rport;
-	__u32 pad;
-};
 
 struct udp_flow {
 	struct conn conn;
@@ -66,12 +51,6 @@ struct {
 	__type(key, struct udp_key);
 	__type(value, struct udp_flow);
 } udp_flows SEC(".maps");
-
-struct udp_sock_state {
-	__u32 pid; /* who created it, then who last sent on it */
-	__u32 uid;
-	struct udp_key newest; /* head of the chain of its flows; sk 0: none */
-};
 
 /* UDP sockets by struct sock pointer. Written by sock_create and the task walk, deleted by sock_release. */
 struct {

@@ -16,8 +16,9 @@ export class RingBuffer {
   readonly #records: RingRecords;
   #open = true;
   /**
-   * The ring's data, twice in a row, so that a record that wraps reads as one piece. Read-only: a write,
-   * Atomics on it, or any access after `close` ends the process.
+   * The ring's data, followed by its first page once more, so that a record that wraps reads as one piece;
+   * no record may be longer than a page. The kernel offers all of it twice, but each page mapped counts
+   * as resident. Read-only: a write, Atomics on it, or any access after `close` ends the process.
    */
   readonly data: Uint8Array;
 
@@ -29,7 +30,8 @@ export class RingBuffer {
     const { pageSize } = libc;
     this.#consumer = new Mapping(mapFd, pageSize, libc.PROT_READ | libc.PROT_WRITE);
     try {
-      this.#producer = new Mapping(mapFd, pageSize + 2 * bytes, libc.PROT_READ, pageSize);
+      const length = pageSize + bytes + pageSize;
+      this.#producer = new Mapping(mapFd, length, libc.PROT_READ, pageSize);
     } catch (error) {
       this.#consumer.close();
       throw error;

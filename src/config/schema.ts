@@ -77,7 +77,7 @@ export const configSchema = z.strictObject({
     .min(4096)
     .max(MAX_RING_BYTES)
     .refine(isPowerOfTwo)
-    .default(4_194_304)
+    .default(8_388_608)
     .meta({
       description: "size of the ring buffer for events",
       placeholder: "BYTES",

@@ -1,5 +1,5 @@
 /** The app behind a real listener: what only shows when bytes go over a socket. */
-import { afterAll, afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +10,9 @@ import { type Listener, openListeners } from "./listener.ts";
 
 const CHUNK_BYTES = 262_144;
 const BIG_CHUNKS = 160; // 40 MiB
+
+// A busy machine takes its time for 40 MiB.
+setDefaultTimeout(60_000);
 
 const root = mkdtempSync(join(tmpdir(), "portolan-server-"));
 const socket = join(root, "portolan.sock");
@@ -29,6 +32,11 @@ async function serve(stream: Collector["stream"]): Promise<string> {
     (request) => app.fetch(request),
   );
   return listeners[1]?.url ?? "";
+}
+
+/** Waits until it holds, or else until the test's time is over. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await Bun.sleep(5);
 }
 
 /** Sends what the client wrote by hand, and returns all that comes back. */
@@ -92,15 +100,14 @@ test("a slow reader holds the document back and keeps its slot; when it goes, th
     client.pause();
     client.write("GET /connections HTTP/1.1\r\nHost: x\r\n\r\n");
   }
+  await until(() => documents.length === 2);
   await Bun.sleep(300);
-  expect(documents).toHaveLength(2);
   // The rest is in the buffers of the two sockets.
   for (const { state } of documents) expect(state.taken).toBeLessThan(BIG_CHUNKS / 2);
   expect((await fetch(`${url}/connections`)).status).toBe(429);
 
   for (const client of clients) client.destroy();
-  await Bun.sleep(100);
-  for (const { state } of documents) expect(state.cancelled).toBeTrue();
+  await until(() => documents.every(({ state }) => state.cancelled));
   for (let round = 0; round < 3; round++) {
     const response = await fetch(`${url}/connections`);
     expect(response.status).toBe(200);
@@ -109,29 +116,25 @@ test("a slow reader holds the document back and keeps its slot; when it goes, th
 });
 
 test("a client that goes before the answer begins gives its slot back", async () => {
-  let release = () => {};
+  const waiting: (() => void)[] = [];
+  const documents: ReturnType<typeof bigDocument>[] = [];
   const url = await serve(async () => {
-    await new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    return bigDocument().stream;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    const document = bigDocument();
+    documents.push(document);
+    return document.stream;
   });
-  for (let round = 0; round < 4; round++) {
+  for (let round = 1; round <= 4; round++) {
     const aborter = new AbortController();
     const answer = fetch(`${url}/connections`, { signal: aborter.signal });
     answer.catch(() => {});
-    await Bun.sleep(50);
+    // A request that found no slot would never get here.
+    await until(() => waiting.length === round);
     aborter.abort();
     await Bun.sleep(50);
-    release();
-    await Bun.sleep(50);
+    waiting.at(-1)?.();
+    await until(() => documents.length === round && documents.at(-1)?.state.cancelled === true);
   }
-  const last = fetch(`${url}/connections`);
-  await Bun.sleep(50);
-  release();
-  const response = await last;
-  expect(response.status).toBe(200);
-  await response.bytes();
 });
 
 test("a document that breaks off can't be taken for a whole one", async () => {

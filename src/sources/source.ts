@@ -29,6 +29,8 @@ export interface ConnectionSource {
   refresh(): void;
   /** Copies all open connections into the record memory; valid until the next call. */
   readActive(): Segment[];
+  /** Who owns the sockets that are known. */
+  ownerPids(): Set<number>;
   /** What was lost or repaired, by name; absolute. */
   counters(): Record<string, number>;
   tables(): TableStatus[];

@@ -53,6 +53,11 @@ export class Collector {
     };
   }
 
+  /** Describes the owners of what was open before the start, while they are still there to ask. */
+  describeOwners(): void {
+    for (const pid of this.parts.source.ownerPids()) this.parts.processes.resolve(pid);
+  }
+
   /** Takes what the kernel has told since the last time. */
   drain(): void {
     this.parts.source.drain(this.sink);
@@ -81,7 +86,7 @@ export class Collector {
     const now = monotonicNow();
     using delta = state.delta(clientId, segments, now);
     const envelope = { clientId, latestTime: now, telemetry: this.telemetry() };
-    for (const chunk of encoder.encode(delta, format, envelope, this.resolve)) take(chunk);
+    this.send(encoder.encode(delta, format, envelope, this.resolve), take);
     delta.commit();
   }
 
@@ -90,7 +95,7 @@ export class Collector {
     const { state, encoder } = this.parts;
     using rows = state.snapshot(this.readActive());
     const envelope = { clientId: "", latestTime: monotonicNow(), telemetry: this.telemetry() };
-    for (const chunk of encoder.encode(rows, format, envelope, this.resolve)) take(chunk);
+    this.send(encoder.encode(rows, format, envelope, this.resolve), take);
   }
 
   netState(clientId: string): Record<string, unknown> | undefined {
@@ -127,6 +132,14 @@ export class Collector {
     return this.parts.source.dump(names);
   }
 
+  /** The ring goes on filling while a large document is made. */
+  private send(chunks: Iterable<ArrayBuffer>, take: ChunkSink): void {
+    for (const chunk of chunks) {
+      take(chunk);
+      this.drain();
+    }
+  }
+
   private readonly resolve = (pid: number): number => this.parts.processes.resolve(pid);
 
   /** Closed connections first: what ends while the maps are read is told by the next fetch. */
@@ -142,9 +155,11 @@ export class Collector {
   }
 
   private telemetry(): Record<string, number> {
-    const { close_untold = 0, tcp_map_full = 0, udp_map_full = 0 } = this.parts.source.counters();
+    const counters = this.parts.source.counters();
+    const { close_untold = 0, close_lost = 0, tcp_map_full = 0, udp_map_full = 0 } = counters;
     return {
       perf_lost: close_untold + this.closedUntold,
+      close_lost,
       tcp_map_full,
       udp_map_full,
       conns_bpf_map_size: this.activeCount,

@@ -45,6 +45,7 @@ export function startCollector(config: CollectorConfig): { collector: Collector;
   );
   const encoder = new DocumentEncoder(memory, kernels, state.processes, ephemeralPorts());
   const collector = new Collector({ source, state, encoder, processes });
+  collector.describeOwners();
   return { collector, close: () => source.close() };
 }
 

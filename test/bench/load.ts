@@ -3,15 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { command, Namespace } from "../integration/namespaces.ts";
+import type { Operation } from "./operations.ts";
 import { undoable } from "./resources.ts";
-
-/** The operations of load.c. */
-export type Operation =
-  | "tcp_connection"
-  | "tcp_byte"
-  | "tcp_bulk"
-  | "udp_datagram"
-  | "system_call";
 
 /** Connections of one holder: both ends of each are its files, of which a process may have 20,000. */
 const CONNECTIONS_PER_HOLDER = 9000;
@@ -127,7 +120,9 @@ class Lines implements Disposable {
   }
 }
 
-async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string, void> {
+async function* lines(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string, void> {
   let rest = "";
   for await (const text of stream.pipeThrough(new TextDecoderStream())) {
     const complete = (rest + text).split("\n");

@@ -39,14 +39,12 @@ export interface Report {
 }
 
 export function atMost(limit: number, unit: Unit, what: string, measured: Figure): Target {
-  const verdict =
-    measured.high <= limit ? "met" : measured.low > limit ? "missed" : "undecided";
+  const verdict = measured.high <= limit ? "met" : measured.low > limit ? "missed" : "undecided";
   return { what, unit, atMost: limit, measured, verdict };
 }
 
 export function atLeast(limit: number, unit: Unit, what: string, measured: Figure): Target {
-  const verdict =
-    measured.low >= limit ? "met" : measured.high < limit ? "missed" : "undecided";
+  const verdict = measured.low >= limit ? "met" : measured.high < limit ? "missed" : "undecided";
   return { what, unit, atLeast: limit, measured, verdict };
 }
 
@@ -61,7 +59,9 @@ export function toMarkdown({ name, method, tables, targets }: Report): string {
 function renderTable({ rowName, columns, rows }: Table): string {
   const header = [
     rowName,
-    ...columns.map(({ name, unit }) => (unit === "" || unit === "times" ? name : `${name}, ${unit}`)),
+    ...columns.map(({ name, unit }) =>
+      unit === "" || unit === "times" ? name : `${name}, ${unit}`,
+    ),
   ];
   const lines = rows.map(({ name, cells }) => [
     name,
@@ -73,7 +73,12 @@ function renderTable({ rowName, columns, rows }: Table): string {
 function renderTargets(targets: readonly Target[]): string {
   const lines = targets.map(({ what, unit, atMost, atLeast, measured, verdict }) => {
     const limit = atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`;
-    return [what, `${limit}${suffix(unit)}`, `${formatCell(measured, unit)}${suffix(unit)}`, verdict];
+    return [
+      what,
+      `${limit}${suffix(unit)}`,
+      `${formatCell(measured, unit)}${suffix(unit)}`,
+      verdict,
+    ];
   });
   return grid([["what", "limit", "measured", ""], ...lines]);
 }
@@ -86,7 +91,9 @@ function grid(rows: readonly string[][]): string {
   );
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(" | ")} |`;
-  const rule = widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  const rule = widths.map((width, i) =>
+    i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
+  );
   return [line(header), line(rule), ...rows.slice(1).map(line)].join("\n");
 }
 

@@ -11,12 +11,16 @@ export function cpuTime(pid: number): number {
     try {
       total += Number.parseInt(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8"), 10);
     } catch (error) {
-      // The thread has ended since the directory was read.
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== "ENOENT" && code !== "ESRCH") throw error;
+      if (!isGone(error)) throw error; // it has ended since the directory was read
     }
   }
   return total;
+}
+
+/** Whether a file below /proc could not be read because what it is about has ended. */
+export function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ESRCH";
 }
 
 /** Ticks of /proc/stat that are neither idle nor stolen by the hypervisor; USER_HZ is 100. */

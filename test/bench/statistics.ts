@@ -32,6 +32,7 @@ export function figure(samples: readonly number[]): Figure {
   };
 }
 
-export function median(samples: readonly number[]): number {
-  return figure(samples).median;
+/** The sample below which a quarter of them lie. */
+export function lowerQuartile(samples: readonly number[]): number {
+  return samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 4)] ?? NaN;
 }

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cpuTime } from "./resources.ts";
+import { cpuTime, isGone } from "./resources.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../../dist/portolan");
 const READY_TIMEOUT_MS = 20_000;
@@ -30,7 +30,11 @@ export class Portolan implements Tracer {
     const child = Bun.spawn(argv, { cwd: directory, stdout: "ignore", stderr: "pipe" });
     const portolan = new Portolan(child, directory);
     try {
-      await until("portolan run", () => child.exitCode, () => portolan.#answers());
+      await until(
+        "portolan run",
+        () => child.exitCode,
+        () => portolan.#answers(),
+      );
     } catch (error) {
       child.kill("SIGKILL");
       const complaint = await Bun.readableStreamToText(child.stderr);
@@ -80,13 +84,22 @@ export class Portolan implements Tracer {
   }
 }
 
-/** libbpf-tools' tcplife, which prints a line for each TCP connection that ends. */
+/**
+ * libbpf-tools' tcplife, which prints a line for each TCP connection that ends. It needs tracefs, which
+ * is mounted for it alone.
+ */
 export class Tcplife implements Tracer {
   private constructor(private readonly child: Bun.Subprocess<"ignore", "ignore", "inherit">) {}
 
   static async start(): Promise<Tcplife> {
-    const child = Bun.spawn(["tcplife"], { stdout: "ignore", stderr: "inherit" });
-    await until("tcplife", () => child.exitCode, () => isAttached(child.pid));
+    const run = "mount -t tracefs tracefs /sys/kernel/tracing && exec tcplife";
+    const argv = ["unshare", "--mount", "sh", "-c", run];
+    const child = Bun.spawn(argv, { stdout: "ignore", stderr: "inherit" });
+    await until(
+      "tcplife",
+      () => child.exitCode,
+      () => isAttached(child.pid),
+    );
     return new Tcplife(child);
   }
 
@@ -118,13 +131,15 @@ async function until(
 
 /** Whether the process holds a BPF link, or the perf event that older kernels have instead. */
 function isAttached(pid: number): boolean {
-  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-    try {
-      return /bpf_link|perf_event/.test(readlinkSync(`/proc/${pid}/fd/${fd}`));
-    } catch {
-      return false; // closed meanwhile
-    }
-  });
+  try {
+    const directory = `/proc/${pid}/fd`;
+    return readdirSync(directory).some((fd) =>
+      /bpf_link|perf_event/.test(readlinkSync(`${directory}/${fd}`)),
+    );
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    return false; // the process, or a file that it has closed meanwhile
+  }
 }
 
 /** What the kernel has counted of a BPF program, while kernel.bpf_stats_enabled is 1. */
@@ -142,7 +157,8 @@ export function programTimes(pid: number): Map<number, ProgramTime> {
     let info: string;
     try {
       info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8");
-    } catch {
+    } catch (error) {
+      if (!isGone(error)) throw error;
       continue; // closed meanwhile
     }
     const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(info)?.[1]);

@@ -1,6 +1,7 @@
 /** Maps as text, for a person who looks for a mistake: nothing is interpreted, only laid out. */
 import { type BpfMap, MapType } from "../../../ffi/bpf_map.ts";
 import { conn } from "../../../ffi/layout.gen.ts";
+import { entries } from "./map_entries.ts";
 
 /** Maps whose values begin with a `struct conn`. */
 const RECORDS = new Set(["tcp_conns", "udp_flows"]);
@@ -22,35 +23,6 @@ export function dumpMap(map: BpfMap): string {
       `  ${hex(key)}: ${RECORDS.has(map.name) ? describeRecord(value) : hex(value)}`,
   );
   return `${head}, entries ${lines.length}\n${lines.map((line) => `${line}\n`).join("")}`;
-}
-
-/** Number of entries: the kernel does not keep it, so the keys are walked. */
-export function countEntries(map: BpfMap): number {
-  if (map.type === MapType.PERCPU_ARRAY) return map.maxEntries;
-  let count = 0;
-  for (const _ of keys(map)) count++;
-  return count;
-}
-
-/**
- * Each key in a buffer of its own. When the key before was deleted meanwhile the kernel starts over, so
- * the walk is bounded, and on a busy map a key may come twice.
- */
-function* keys(map: BpfMap): Generator<Uint8Array> {
-  let previous: Uint8Array | null = null;
-  for (let left = map.maxEntries; left > 0; left--) {
-    const key: Uint8Array = new Uint8Array(map.keySize);
-    if (!map.nextKey(previous, key)) return;
-    yield key;
-    previous = key;
-  }
-}
-
-function* entries(map: BpfMap): Generator<{ key: Uint8Array; value: Uint8Array }> {
-  const value = new Uint8Array(map.lookupSize);
-  for (const key of keys(map)) {
-    if (map.lookup(key, value)) yield { key, value };
-  }
 }
 
 function describeRecord(value: Uint8Array): string {

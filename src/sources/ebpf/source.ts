@@ -2,7 +2,14 @@
 import { release } from "node:os";
 import type { BpfMap } from "../../../ffi/bpf_map.ts";
 import type { BpfProgram } from "../../../ffi/bpf_program.ts";
-import { closedEvent, config as configLayout, eventKind } from "../../../ffi/layout.gen.ts";
+import {
+  closedEvent,
+  config as configLayout,
+  conn,
+  eventKind,
+  listener,
+  udpSockState,
+} from "../../../ffi/layout.gen.ts";
 import { Libbpf } from "../../../ffi/libbpf.ts";
 import { close, socket } from "../../../ffi/libc.ts";
 import type { LibrarySource } from "../../../ffi/library.ts";
@@ -14,8 +21,9 @@ import type { ConnectionSource, RecordSpace, SourceSink } from "../source.ts";
 import { ActiveReader } from "./active_reader.ts";
 import { type CapabilityName, capabilities, type Family } from "./capabilities.ts";
 import { CounterReader } from "./counters.ts";
-import { countEntries, dumpMap } from "./dump.ts";
+import { dumpMap } from "./dump.ts";
 import { climb, switchedOff } from "./ladder.ts";
+import { countEntries, entries } from "./map_entries.ts";
 import type { LoadContext, Rung } from "./rung.ts";
 
 /** What a user may choose about tracing. */
@@ -52,7 +60,7 @@ export class EbpfSource implements ConnectionSource {
    */
   constructor(
     options: EbpfOptions,
-    memory: RecordSpace,
+    private readonly memory: RecordSpace,
     object: (name: string) => Uint8Array,
     libraries: LibrarySource,
   ) {
@@ -118,6 +126,24 @@ export class EbpfSource implements ConnectionSource {
     } finally {
       close(example);
     }
+  }
+
+  ownerPids(): Set<number> {
+    const pids = new Set<number>();
+    const { buffer, byteOffset } = this.memory.bytes;
+    for (const { offset, stride, count } of this.readActive()) {
+      const records = new DataView(buffer, byteOffset + offset, count * stride);
+      for (let i = 0; i < count; i++) pids.add(records.getUint32(i * stride + conn.pid, true));
+    }
+    const owners = [
+      { map: this.map("listeners"), field: listener.pid },
+      { map: this.map("udp_socks"), field: udpSockState.pid },
+    ];
+    for (const { map, field } of owners) {
+      for (const { value } of entries(map))
+        pids.add(new DataView(value.buffer).getUint32(field, true));
+    }
+    return pids;
   }
 
   counters(): Record<string, number> {
