@@ -3,7 +3,7 @@
  * Builds dist/portolan and all it embeds, each part only when an input is newer than its output:
  *
  *   ffi/layout.gen.ts       offsets and constants of bpf/abi.h, from its BTF
- *   dist/bpf/NAME.bpf.o     every bpf/NAME.bpf.c, CO-RE, with BTF and without DWARF
+ *   dist/bpf/NAME.bpf.o     every bpf/NAME.bpf.c, CO-RE, with BTF and without DWARF; and NAME.plain.bpf.o
  *   dist/wasm/state.wasm    all of src/wasm/*.c
  *   dist/lib/               libbpf and what it needs beyond glibc, and the order to load them in
  *   dist/portolan           src/main.ts, its workers and all of the above in one executable
@@ -93,25 +93,32 @@ function prune(dir: string, keep: string[]): void {
 // --- Kernel programs ----------------------------------------------------------------------------
 
 /** Compiles C to a BPF object. `-mcpu=v3` needs Linux 5.1 and gives 32-bit ALU operations, which clang 14 leaves off. */
-function compileBpf(source: string, output: string, input = ""): void {
+function compileBpf(source: string, output: string, define: string[] = [], input = ""): void {
   const arch = ARCHITECTURES[process.arch];
   if (arch === undefined) throw new BuildError(`no BPF target is known for ${process.arch}`);
   const flags = ["-target", "bpf", "-mcpu=v3", "-g", "-O2", "-Wall", "-Werror"];
-  const defines = [`-D__TARGET_ARCH_${arch.target}`, "-isystem", arch.include, "-I", "bpf"];
-  run("clang", [...flags, ...defines, "-x", "c", "-c", source, "-o", output], input);
+  const defines = [`-D__TARGET_ARCH_${arch.target}`, ...define];
+  const includes = ["-isystem", arch.include, "-I", "bpf"];
+  run("clang", [...flags, ...defines, ...includes, "-x", "c", "-c", source, "-o", output], input);
 }
 
-/** dist/bpf/*.bpf.o. `-g` is there for BTF alone: DWARF, four fifths of an object, is stripped again. */
+/**
+ * dist/bpf/*.bpf.o, and *.plain.bpf.o for BTF that comes from a file (PLAIN_READS of bpf/kernel.h). `-g` is there for
+ * BTF alone: DWARF, four fifths of an object, is stripped again.
+ */
 function buildBpf(): string[] {
   const headers = files("bpf", ".h");
-  const objects = files("bpf", ".bpf.c").map((source) => {
-    const object = join(dist, "bpf", basename(source).replace(/\.c$/, ".o"));
-    make(object, [source, ...headers], (path) => {
-      compileBpf(source, path);
-      run("llvm-strip", ["--strip-debug", path]);
-    });
-    return object;
-  });
+  const variants = { ".bpf.o": [], ".plain.bpf.o": ["-DPLAIN_READS"] };
+  const objects = files("bpf", ".bpf.c").flatMap((source) =>
+    Object.entries(variants).map(([suffix, defines]) => {
+      const object = join(dist, "bpf", basename(source).replace(/\.bpf\.c$/, suffix));
+      make(object, [source, ...headers], (path) => {
+        compileBpf(source, path, defines);
+        run("llvm-strip", ["--strip-debug", path]);
+      });
+      return object;
+    }),
+  );
   prune("dist/bpf", objects);
   return objects;
 }
@@ -138,7 +145,7 @@ function buildLayout(): void {
     const tags = [...declared].map(([, keyword = "", name = ""]) => ({ keyword, name }));
     const mentions = tags.map(({ keyword, name }) => `${keyword} ${name} mention_${name};\n`);
     const object = `${path}.o`;
-    compileBpf("-", object, `#include <linux/types.h>\n#include "abi.h"\n${mentions.join("")}`);
+    compileBpf("-", object, [], `#include <linux/types.h>\n#include "abi.h"\n${mentions.join("")}`);
     const btf = JSON.parse(run("bpftool", ["-j", "btf", "dump", "file", object]));
     const types: BtfType[] = btf.types;
     const blocks = tags.map((tag) => layoutOf(tag, types));

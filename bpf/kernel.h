@@ -164,17 +164,23 @@ struct sk_buff {
 
 #pragma clang attribute pop
 
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-
 /*
  * One field behind a pointer that the kernel gave us. With bpf_rdonly_cast (6.2, a35b9af4ec2c) it is a
- * plain load that the kernel guards; before, a call of bpf_probe_read_kernel.
+ * plain load that the kernel guards; before, a call of bpf_probe_read_kernel. With PLAIN_READS always
+ * that call: the cast takes type ids of the kernel's own BTF, so that libbpf refuses to load an object
+ * that mentions it where BTF comes from a file.
  */
+#ifdef PLAIN_READS
+#define READ(type, pointer, field) BPF_CORE_READ((const type *)(pointer), field)
+#else
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
 #define READ(type, pointer, field)                                                           \
 	(bpf_rdonly_cast                                                                     \
 		 ? ((const type *)bpf_rdonly_cast((pointer), bpf_core_type_id_kernel(type))) \
 			   ->field                                                           \
 		 : BPF_CORE_READ((const type *)(pointer), field))
+#endif
 
 /*
  * The inet or other socket behind a file that is known to be a socket. Probe-read, so that the verifier

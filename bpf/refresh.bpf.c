@@ -71,14 +71,21 @@ static long sweep_udp(void *map, const void *key, void *value, __u64 *now)
 	return 0;
 }
 
+/* Both return how many entries they visited, so that user space knows how much room to read them takes. */
 SEC("raw_tp")
 int refresh(void *ctx)
 {
 	__u64 now = bpf_ktime_get_ns();
 
-	bpf_for_each_map_elem(&tcp_conns, refresh_tcp, &now, 0);
-	bpf_for_each_map_elem(&udp_flows, sweep_udp, &now, 0);
-	return 0;
+	return bpf_for_each_map_elem(&tcp_conns, refresh_tcp, &now, 0);
+}
+
+SEC("raw_tp")
+int sweep(void *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	return bpf_for_each_map_elem(&udp_flows, sweep_udp, &now, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

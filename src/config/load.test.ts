@@ -58,7 +58,7 @@ test("the defaults", () => {
     max_tracked_connections: 65_536,
     max_closed_connections: 65_536,
     client_expiry: 120,
-    ring_bytes: 4_194_304,
+    ring_bytes: 8_388_608,
     log_level: "info",
   });
 });

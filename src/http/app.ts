@@ -12,7 +12,7 @@ export interface Collector {
   /** Why it can't answer now; undefined when it can. */
   readonly unavailable: string | undefined;
   ask(question: CollectorQuestion): Promise<unknown>;
-  stream(question: CollectorQuestion): Promise<ReadableStream<Uint8Array>>;
+  stream(question: CollectorQuestion): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
 }
 
 const JSON_TYPE = "application/json";

@@ -11,7 +11,7 @@ const MAX_AT_ONCE = 2;
 const MAX_URL_LENGTH = 8192;
 
 /** A body, whole or in parts. */
-export type Answer = string | ReadableStream<Uint8Array>;
+export type Answer = string | ReadableStream<Uint8Array<ArrayBuffer>>;
 
 /** A `GET` endpoint, which answers `HEAD` as well. */
 export interface Endpoint<Q extends z.ZodObject> {

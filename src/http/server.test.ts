@@ -56,7 +56,7 @@ function raw(target: { path: string } | { host: string; port: number }, request:
 /** A document in chunks, and how many have been taken from it. */
 function bigDocument() {
   const state = { taken: 0, cancelled: false };
-  const stream = new ReadableStream<Uint8Array>(
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       pull(controller) {
         if (state.taken === BIG_CHUNKS) return controller.close();

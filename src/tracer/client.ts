@@ -1,10 +1,12 @@
 import { PortolanError } from "../model/errors.ts";
 import type { TracerStatus } from "../model/status.ts";
+import { Parts } from "./parts.ts";
 import type {
   CollectorConfig,
   CollectorQuestion,
   CollectorReply,
   CollectorRequest,
+  CollectorSignal,
   CollectorStart,
 } from "./protocol.ts";
 
@@ -16,7 +18,7 @@ const STOP_MS = 5_000;
 
 /** What the client needs of a `Worker`, so that a test can stand in for the collector. */
 export interface CollectorPort {
-  postMessage(message: CollectorStart | CollectorRequest): void;
+  postMessage(message: CollectorStart | CollectorRequest | CollectorSignal): void;
   addEventListener(type: "message", listener: (event: MessageEvent<CollectorReply>) => void): void;
   addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
   addEventListener(type: "close", listener: () => void): void;
@@ -42,8 +44,8 @@ interface Pending {
 
 /**
  * The main thread's side of the collector worker: questions and answers, and a watch over its health.
- * Answers are held only on their way; what the reader of a stream hasn't taken waits in that stream,
- * since the collector encodes a whole document in one go.
+ * Answers are held only on their way: the collector is told what has been taken and runs only a little
+ * ahead (FlowControl).
  */
 export class CollectorClient {
   readonly #port: CollectorPort;
@@ -116,29 +118,32 @@ export class CollectorClient {
    *
    * @throws like `ask`.
    */
-  stream(question: CollectorQuestion): Promise<ReadableStream<Uint8Array>> {
+  stream(question: CollectorQuestion): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     return new Promise((resolve, reject) => {
       let id: number | undefined;
-      const stream = new ReadableStream<Uint8Array>({
-        start: (controller) => {
-          id = this.#send(question, {
-            value: () => reject(new TypeError(`parts were expected in answer to ${question.type}`)),
-            chunk: (bytes) => {
-              controller.enqueue(new Uint8Array(bytes));
-              resolve(stream);
-            },
-            done: () => {
-              controller.close();
-              resolve(stream);
-            },
-            fail: (error) => {
-              controller.error(error);
-              reject(error);
-            },
-          });
-        },
-        cancel: () => {
+      const signal = (type: "taken" | "cancel") => {
+        if (id !== undefined && this.#pending.has(id)) this.#port.postMessage({ type, id });
+      };
+      const parts = new Parts({
+        taken: () => signal("taken"),
+        cancelled: () => {
+          signal("cancel");
           if (id !== undefined) this.#pending.delete(id);
+        },
+      });
+      id = this.#send(question, {
+        value: () => reject(new TypeError(`parts were expected in answer to ${question.type}`)),
+        chunk: (bytes) => {
+          parts.push(bytes);
+          resolve(parts.stream);
+        },
+        done: () => {
+          parts.end();
+          resolve(parts.stream);
+        },
+        fail: (error) => {
+          parts.fail(error);
+          reject(error);
         },
       });
     });

@@ -1,6 +1,7 @@
 /**
  * Everything that the collector worker does, without the worker: one pass per request from the kernel's
- * maps to encoded bytes, and the housekeeping in between. Single-threaded and synchronous.
+ * maps to encoded bytes, and the housekeeping in between. One document at a time; while it is made the
+ * ring may be drained, and nothing else be done.
  */
 import { release } from "node:os";
 import { conn } from "../../ffi/layout.gen.ts";
@@ -15,9 +16,6 @@ import type { DocumentEncoder } from "../state/document.ts";
 import { VERSION } from "../version.ts";
 import type { RowFormat } from "./protocol.ts";
 import { WalkBudget } from "./walk_budget.ts";
-
-/** Takes a part of an encoded document. */
-export type ChunkSink = (bytes: ArrayBuffer) => void;
 
 /** The parts that a collector brings together; whoever made them closes them. */
 export interface CollectorParts {
@@ -79,23 +77,26 @@ export class Collector {
     this.parts.state.register(clientId, monotonicNow());
   }
 
-  /** The `Connections` document of what changed for this client, in parts. */
-  connections(clientId: string, format: RowFormat, take: ChunkSink): void {
+  /**
+   * The `Connections` document of what changed for this client, in parts. It counts as told when the last
+   * part has been asked for; left before, all of it is told by the next call.
+   */
+  *connections(clientId: string, format: RowFormat): Generator<ArrayBuffer> {
     const { state, encoder } = this.parts;
     const segments = this.readActive();
     const now = monotonicNow();
     using delta = state.delta(clientId, segments, now);
     const envelope = { clientId, latestTime: now, telemetry: this.telemetry() };
-    this.send(encoder.encode(delta, format, envelope, this.resolve), take);
+    yield* encoder.encode(delta, format, envelope, this.resolve);
     delta.commit();
   }
 
   /** The `Connections` document of all that is in the kernel's maps; no client learns of it. */
-  netMaps(format: RowFormat, take: ChunkSink): void {
+  *netMaps(format: RowFormat): Generator<ArrayBuffer> {
     const { state, encoder } = this.parts;
     using rows = state.snapshot(this.readActive());
     const envelope = { clientId: "", latestTime: monotonicNow(), telemetry: this.telemetry() };
-    this.send(encoder.encode(rows, format, envelope, this.resolve), take);
+    yield* encoder.encode(rows, format, envelope, this.resolve);
   }
 
   netState(clientId: string): Record<string, unknown> | undefined {
@@ -130,14 +131,6 @@ export class Collector {
 
   dumpMaps(names: readonly string[]): string {
     return this.parts.source.dump(names);
-  }
-
-  /** The ring goes on filling while a large document is made. */
-  private send(chunks: Iterable<ArrayBuffer>, take: ChunkSink): void {
-    for (const chunk of chunks) {
-      take(chunk);
-      this.drain();
-    }
   }
 
   private readonly resolve = (pid: number): number => this.parts.processes.resolve(pid);

@@ -1,6 +1,12 @@
 /** The collector's thread: questions in, answers out, and the clock that drains the ring. */
 import type { Collector } from "./collector.ts";
-import type { CollectorReply, CollectorRequest, CollectorStart } from "./protocol.ts";
+import { FlowControl } from "./flow_control.ts";
+import type {
+  CollectorReply,
+  CollectorRequest,
+  CollectorSignal,
+  CollectorStart,
+} from "./protocol.ts";
 import { startCollector } from "./start.ts";
 
 declare const self: Worker;
@@ -11,13 +17,28 @@ const HOUSEKEEPING_MS = 1000;
 /** How often silent flows are swept when no client asks. */
 const REFRESH_MS = 30_000;
 
+/** Parts of 256 KiB that a document may be ahead of its reader, and how long it waits for him. */
+const PARTS_AHEAD = 16;
+const PATIENCE_MS = 1000;
+
 let running: { collector: Collector; stop(): void } | undefined;
+/** Questions in the order in which they came; the first one is being answered. */
+const questions: CollectorRequest[] = [];
+/** The flow of the document that is being sent. */
+let flow: { id: number; control: FlowControl } | undefined;
 
 // Installed before anything can await: earlier messages would be dropped.
-self.onmessage = ({ data }: MessageEvent<CollectorStart | CollectorRequest>) => {
+self.onmessage = ({ data }: MessageEvent<CollectorStart | CollectorRequest | CollectorSignal>) => {
   if (data.type === "start") start(data);
-  else if (running !== undefined) answer(running.collector, data);
+  else if (data.type === "taken" || data.type === "cancel") signal(data);
+  else if (questions.push(data) === 1) void answerAll();
 };
+
+function signal({ type, id }: CollectorSignal): void {
+  if (flow?.id !== id) return; // the last parts of a document are taken after it is done
+  if (type === "taken") flow.control.taken();
+  else flow.control.cancel();
+}
 
 function start({ config }: CollectorStart): void {
   try {
@@ -26,7 +47,7 @@ function start({ config }: CollectorStart): void {
       setInterval(() => collector.drain(), DRAIN_MS),
       setInterval(() => collector.refresh(), REFRESH_MS),
       setInterval(() => {
-        collector.expire();
+        if (flow === undefined) collector.expire();
         reply({ type: "heartbeat", at: Date.now() });
       }, HOUSEKEEPING_MS),
     ];
@@ -44,11 +65,18 @@ function start({ config }: CollectorStart): void {
   }
 }
 
-function answer(collector: Collector, request: CollectorRequest): void {
+async function answerAll(): Promise<void> {
+  for (let request = questions[0]; request !== undefined; request = questions[0]) {
+    if (running !== undefined) await answer(running.collector, request);
+    questions.shift();
+  }
+}
+
+async function answer(collector: Collector, request: CollectorRequest): Promise<void> {
   const { id } = request;
   try {
     if (request.type === "connections" || request.type === "netMaps") {
-      sendDocument(collector, request);
+      await sendDocument(collector, request);
       reply({ id, type: "done" });
     } else {
       reply({ id, type: "value", value: lookUp(collector, request) });
@@ -60,11 +88,24 @@ function answer(collector: Collector, request: CollectorRequest): void {
 
 type DocumentRequest = Extract<CollectorRequest, { type: "connections" | "netMaps" }>;
 
-function sendDocument(collector: Collector, request: DocumentRequest): void {
+async function sendDocument(collector: Collector, request: DocumentRequest): Promise<void> {
   const { id, format } = request;
-  const take = (bytes: ArrayBuffer) => self.postMessage({ id, type: "chunk", bytes }, [bytes]);
-  if (request.type === "netMaps") collector.netMaps(format, take);
-  else collector.connections(request.clientId, format, take);
+  const parts =
+    request.type === "netMaps"
+      ? collector.netMaps(format)
+      : collector.connections(request.clientId, format);
+  const control = new FlowControl(PARTS_AHEAD, PATIENCE_MS);
+  flow = { id, control };
+  try {
+    for (const bytes of parts) {
+      self.postMessage({ id, type: "chunk", bytes }, [bytes]);
+      control.sent();
+      collector.drain(); // the ring goes on filling while a large document is made
+      if (!(await control.room())) return;
+    }
+  } finally {
+    flow = undefined;
+  }
 }
 
 function lookUp(

@@ -21,6 +21,9 @@ export type CollectorQuestion =
 /** A question on its way; answers carry the same `id`. */
 export type CollectorRequest = CollectorQuestion & { id: number };
 
+/** The reader of an answer in chunks: has taken one more, or wants no more. */
+export type CollectorSignal = { type: "taken"; id: number } | { type: "cancel"; id: number };
+
 /** The first message to the worker; `CollectorRequest`s follow. */
 export interface CollectorStart {
   type: "start";

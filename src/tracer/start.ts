@@ -40,7 +40,8 @@ export function startCollector(config: CollectorConfig): { collector: Collector;
   const source = new EbpfSource(
     config,
     memory,
-    bpfObject,
+    // Programs with kernel type ids in them fit the running kernel's own BTF only: PLAIN_READS of bpf/kernel.h.
+    (name) => bpfObject(config.btf === undefined ? name : `${name}.plain`),
     config.libbpf === undefined ? { libraries: sharedLibraries() } : { path: config.libbpf },
   );
   const encoder = new DocumentEncoder(memory, kernels, state.processes, ephemeralPorts());

@@ -3,75 +3,90 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { Runner } from "./load.ts";
 import { OPERATIONS, type PerOperation, perOperation } from "./operations.ts";
 import type { Table } from "./report.ts";
-import { cpuTime, undoable } from "./resources.ts";
+import { cpuTime, machineCpuTime, undoable } from "./resources.ts";
 import { programTimes, type Tracer } from "./tracers.ts";
 
 const STATS = "/proc/sys/kernel/bpf_stats_enabled";
-/** Fewer runs per operation than this are of someone else's operations. */
+/** Programs with fewer runs than this in an operation ran for someone else. */
 const LEAST_RUNS = 0.1;
 /** Connections before the measurement, so that the tracer's own code is compiled. */
 const WARM_UP = 20_000;
 /** Connections between two deliveries: few enough that Portolan still keeps all of them. */
-const BURST = 5_000;
+export const BURST = 5_000;
 const BURSTS = 6;
-const WINDOWS = 20;
+/** Operations of each kind in which run times are counted. */
+const OPERATION_COUNT = 5_000;
+
+/** CPU time in ns of a connection, apart from what its own process spends. */
+export interface ConnectionWork {
+  /** Of the tracer's process. */
+  process: number;
+  /** Of all that ran on the machine, the load included, the reader of the tracer's news not. */
+  machine: number;
+}
+
+/** Makes connections and has them delivered, until that costs what it costs in the long run. */
+export async function connectionWork(runner: Runner, tracer?: Tracer): Promise<ConnectionWork> {
+  const bursts = async (connections: number) => {
+    for (let done = 0; done < connections; done += BURST) {
+      await runner.make("tcp_connection", BURST);
+      await tracer?.deliver();
+    }
+  };
+  const read = () => ({
+    process: tracer === undefined ? 0 : cpuTime(tracer.pid),
+    machine: machineCpuTime() - cpuTime(process.pid),
+  });
+  await bursts(WARM_UP);
+  const before = read();
+  await bursts(BURSTS * BURST);
+  const after = read();
+  return {
+    process: (after.process - before.process) / (BURSTS * BURST),
+    machine: (after.machine - before.machine) / (BURSTS * BURST),
+  };
+}
 
 /** One program in one operation. */
-interface ProgramWork {
+interface ProgramTime {
   operation: string;
   program: string;
   runsPerOperation: number;
   nsPerRun: number;
 }
 
-export interface Work {
-  programs: ProgramWork[];
-  /** ns of BPF in each operation. */
-  bpf: PerOperation;
-  /** ns of the tracer's process in each connection, both ends told to its reader. */
-  process: number;
+export interface BpfTime {
+  programs: ProgramTime[];
+  /** ns in each operation. */
+  total: PerOperation<number>;
 }
 
-/** Measures a running tracer. Counting costs about 20 ns a run, which are within the figures. */
-export async function measureWork(
-  tracer: Tracer,
-  runner: Runner,
-  windowSizes: PerOperation,
-): Promise<Work> {
-  const burst = async () => {
-    await runner.run("tcp_connection", BURST, 1);
-    await tracer.deliver();
-  };
-  for (let done = 0; done < WARM_UP; done += BURST) await burst();
-  const start = cpuTime(tracer.pid);
-  for (let done = 0; done < BURSTS; done++) await burst();
-  const process = (cpuTime(tracer.pid) - start) / (BURSTS * BURST);
-
+/** Run time of a tracer's programs. Counting costs about 20 ns a run, which are within the figures. */
+export async function bpfTime(runner: Runner, tracer: Tracer): Promise<BpfTime> {
   using _ = countRunTimes();
-  const programs: ProgramWork[] = [];
-  const bpf = await perOperation(async (operation) => {
-    const count = windowSizes[operation] * WINDOWS;
+  const programs: ProgramTime[] = [];
+  const total = await perOperation(async (operation) => {
     const before = programTimes(tracer.pid);
-    await runner.run(operation, count, 1);
-    let total = 0;
+    await runner.make(operation, OPERATION_COUNT);
+    let sum = 0;
     for (const [id, { name, runs, time }] of programTimes(tracer.pid)) {
       const newRuns = runs - (before.get(id)?.runs ?? 0);
       const newTime = time - (before.get(id)?.time ?? 0);
-      total += newTime;
-      if (newRuns < LEAST_RUNS * count) continue;
+      if (newRuns < LEAST_RUNS * OPERATION_COUNT) continue;
+      sum += newTime / OPERATION_COUNT;
       programs.push({
         operation: OPERATIONS[operation],
         program: name,
-        runsPerOperation: newRuns / count,
+        runsPerOperation: newRuns / OPERATION_COUNT,
         nsPerRun: newTime / newRuns,
       });
     }
-    return total / count;
+    return sum;
   });
-  return { programs, bpf, process };
+  return { programs, total };
 }
 
-export function programTable(work: Readonly<Record<string, Work>>): Table {
+export function programTable(tracers: Readonly<Record<string, BpfTime>>): Table {
   return {
     title: "BPF programs by operation",
     rowName: "tracer, operation, program",
@@ -80,7 +95,7 @@ export function programTable(work: Readonly<Record<string, Work>>): Table {
       { name: "a run", unit: "ns" },
       { name: "an operation", unit: "ns" },
     ],
-    rows: Object.entries(work).flatMap(([tracer, { programs }]) =>
+    rows: Object.entries(tracers).flatMap(([tracer, { programs }]) =>
       programs.map(({ operation, program, runsPerOperation, nsPerRun }) => ({
         name: `${tracer}, ${operation}, \`${program}\``,
         cells: [runsPerOperation, nsPerRun, runsPerOperation * nsPerRun],

@@ -1,17 +1,24 @@
 /** What tracing costs those who are traced: CPU time of network operations with and without a tracer. */
-import { measureWork, programTable, type Work } from "./bpf_time.ts";
-import { LoadGenerator, type Runner, temporaryNamespace } from "./load.ts";
+import {
+  type BpfTime,
+  BURST,
+  bpfTime,
+  type ConnectionWork,
+  connectionWork,
+  programTable,
+} from "./bpf_time.ts";
+import { type Counts, LoadGenerator, type Runner, temporaryNamespace } from "./load.ts";
 import {
   OPERATIONS,
   type Operation,
   operations,
   type PerOperation,
   perOperation,
-  windowSizes,
+  WINDOW_NS,
+  windowCounts,
 } from "./operations.ts";
 import { atMost, type Report, type Table } from "./report.ts";
-import { machineCpuTime } from "./resources.ts";
-import { type Figure, figure, lowerQuartile } from "./statistics.ts";
+import { type Figure, figure, median } from "./statistics.ts";
 import { Portolan, Tcplife, type Tracer } from "./tracers.ts";
 
 const PORTOLAN = "Portolan";
@@ -22,24 +29,33 @@ const TRACERS: Record<string, () => Promise<Tracer>> = {
   [WITHOUT_UDP]: () => Portolan.start("--udp-enabled=false"),
   [TCPLIFE]: () => Tcplife.start(),
 };
+const NAMES = Object.keys(TRACERS);
 
-const WINDOWS = 30;
-/** More of connections: their phases are also held against the clock of the whole machine. */
-const CONNECTION_WINDOWS = 100;
+const WINDOWS = 120;
 /** After a start or a stop, for what follows from it in the kernel. */
 const SETTLE_MS = 50;
 
-/** What operations cost for a while, in ns. */
+/** Medians of the windows of one phase. */
 interface Phase {
-  load: PerOperation;
-  /** Of everything on the machine, for each connection. */
-  machine: number;
+  /** ns. */
+  cost: number;
+  /** In relation to the control of the same window. */
+  relative: number;
 }
 
-/** One phase with a tracer and the mean of the phases without it before and after. */
-interface Pair {
-  off: Phase;
-  on: Phase;
+/** One phase with a tracer, in relation to the mean of the phases without it before and after. */
+interface Costs {
+  /** ns without a tracer. */
+  off: number;
+  /** % added by the tracer. */
+  added: number;
+}
+
+/** All that was measured of one tracer. */
+interface Measured {
+  costs: PerOperation<Costs>[];
+  work: ConnectionWork;
+  bpf: BpfTime;
 }
 
 /** @param cycles how often each tracer is switched on and off */
@@ -47,31 +63,37 @@ export async function hooks(cycles = 14): Promise<Report> {
   using generator = await LoadGenerator.compile();
   using namespace = await temporaryNamespace();
   using runner = generator.runner(namespace);
-  const sizes = await windowSizes(runner);
+  const counts = await windowCounts(runner);
 
-  const pairs: Record<string, Pair[]> = {};
-  let before = await measure(runner, sizes);
+  const costs: Record<string, PerOperation<Costs>[]> = {};
+  let before = await measure(runner, counts);
   for (let cycle = 0; cycle < cycles; cycle++) {
-    for (const [name, start] of Object.entries(TRACERS)) {
-      const on = await tracing(start, () => measure(runner, sizes));
-      const after = await measure(runner, sizes);
-      pairs[name] ??= [];
-      pairs[name].push({ off: await mean(before, after), on });
+    for (const name of NAMES) {
+      const on = await tracing(name, () => measure(runner, counts));
+      const after = await measure(runner, counts);
+      costs[name] ??= [];
+      costs[name].push(await compare(before, on, after));
       before = after;
     }
   }
-  const work: Record<string, Work> = {};
-  for (const [name, start] of Object.entries(TRACERS)) {
-    work[name] = await tracing(start, (tracer) => measureWork(tracer, runner, sizes));
+  const untraced = await connectionWork(runner);
+  const measured: Record<string, Measured> = {};
+  for (const name of NAMES) {
+    measured[name] = await tracing(name, async (tracer) => ({
+      costs: costs[name] ?? [],
+      work: await connectionWork(runner, tracer),
+      bpf: await bpfTime(runner, tracer),
+    }));
   }
-  return report(new Costs(pairs, work), work);
+  return report(measured, untraced);
 }
 
 async function tracing<Result>(
-  start: () => Promise<Tracer>,
+  name: string,
   run: (tracer: Tracer) => Promise<Result>,
 ): Promise<Result> {
-  const tracer = await start();
+  const tracer = await TRACERS[name]?.();
+  if (tracer === undefined) throw new Error(`no tracer is called ${name}`);
   try {
     await Bun.sleep(SETTLE_MS);
     return await run(tracer);
@@ -81,135 +103,109 @@ async function tracing<Result>(
   }
 }
 
-/** The lower quartile of windows: what others do on the machine only adds. */
-async function measure(runner: Runner, sizes: PerOperation): Promise<Phase> {
-  let machine = NaN;
-  const load = await perOperation(async (operation) => {
-    const count = sizes[operation];
-    if (operation !== "tcp_connection") {
-      return lowerQuartile(await runner.run(operation, count, WINDOWS));
-    }
-    const before = machineCpuTime();
-    const windows = await runner.run(operation, count, CONNECTION_WINDOWS);
-    machine = (machineCpuTime() - before) / (count * CONNECTION_WINDOWS);
-    return lowerQuartile(windows);
+function measure(runner: Runner, counts: PerOperation<Counts>): Promise<PerOperation<Phase>> {
+  return perOperation(async (operation) => {
+    const windows = await runner.run(operation, counts[operation], WINDOWS);
+    return {
+      cost: median(windows.map(({ cost }) => cost)),
+      relative: median(windows.map(({ cost, control }) => cost / control)),
+    };
   });
-  return { load, machine };
 }
 
-async function mean(a: Phase, b: Phase): Promise<Phase> {
-  return {
-    load: await perOperation((operation) => (a.load[operation] + b.load[operation]) / 2),
-    machine: (a.machine + b.machine) / 2,
+function compare(
+  before: PerOperation<Phase>,
+  on: PerOperation<Phase>,
+  after: PerOperation<Phase>,
+): Promise<PerOperation<Costs>> {
+  return perOperation((operation) => {
+    const [one, other] = [before[operation], after[operation]];
+    const relative = (one.relative + other.relative) / 2;
+    return {
+      off: (one.cost + other.cost) / 2,
+      added: (on[operation].relative / relative - 1) * 100,
+    };
+  });
+}
+
+function report(measured: Readonly<Record<string, Measured>>, untraced: ConnectionWork): Report {
+  const tracers = Object.entries(measured);
+  const all = tracers.flatMap(([, { costs }]) => costs);
+  const off = (operation: Operation) => figure(all.map((costs) => costs[operation].off));
+  const shares = (name: string, operation: Operation) =>
+    (measured[name]?.costs ?? []).map((costs) => costs[operation].added);
+  const share = (name: string, operation: Operation) => figure(shares(name, operation));
+  const added = (name: string, operation: Operation) =>
+    figure(shares(name, operation).map((percent) => (percent / 100) * off(operation).median));
+  const relation = (name: string, other: string) => {
+    const others = shares(other, "tcp_connection");
+    return figure(shares(name, "tcp_connection").map((one, cycle) => one / (others[cycle] ?? NaN)));
   };
-}
-
-/** What the pairs and the tracers' own work say together. */
-class Costs {
-  constructor(
-    private readonly pairs: Readonly<Record<string, readonly Pair[]>>,
-    private readonly work: Readonly<Record<string, Work>>,
-  ) {}
-
-  off(operation: Operation): Figure {
-    const all = Object.values(this.pairs).flat();
-    return figure(all.map(({ off }) => off.load[operation]));
-  }
-
-  /** ns added to an operation. */
-  added(tracer: string, operation: Operation): Figure {
-    return figure(this.#added(tracer, operation));
-  }
-
-  /** % added to an operation. */
-  share(tracer: string, operation: Operation): Figure {
-    const pairs = this.pairs[tracer] ?? [];
-    return figure(pairs.map(({ off, on }) => (on.load[operation] / off.load[operation] - 1) * 100));
-  }
-
-  /** ns of a connection in all: what is added to the load, and the tracer's own process. */
-  connection(tracer: string): Figure {
-    const own = this.work[tracer]?.process ?? NaN;
-    return figure(this.#added(tracer, "tcp_connection").map((added) => added + own));
-  }
-
-  /** ns that a connection adds to all that runs on the machine, the tracer's process included. */
-  machine(tracer: string): Figure {
-    return figure((this.pairs[tracer] ?? []).map(({ off, on }) => on.machine - off.machine));
-  }
-
-  /** What one tracer adds to a connection in relation to another, cycle by cycle. */
-  relation(tracer: string, other: string): Figure {
-    const others = this.#added(other, "tcp_connection");
-    const ours = this.#added(tracer, "tcp_connection");
-    return figure(ours.map((added, cycle) => added / (others[cycle] ?? NaN)));
-  }
-
-  #added(tracer: string, operation: Operation): number[] {
-    return (this.pairs[tracer] ?? []).map(
-      ({ off, on }) => on.load[operation] - off.load[operation],
-    );
-  }
-}
-
-function report(costs: Costs, work: Readonly<Record<string, Work>>): Report {
-  const names = Object.keys(TRACERS);
-  const byOperation = (title: string, unit: "%" | "ns", of: "share" | "added"): Table => ({
+  const byOperation = (title: string, unit: "%" | "ns", of: typeof share): Table => ({
     title,
     rowName: "operation",
-    columns: [
-      { name: "untraced", unit: "ns" },
-      ...names.map((name) => ({ name: `${name}: added`, unit })),
-    ],
+    columns: [{ name: "untraced", unit: "ns" }, ...NAMES.map((name) => ({ name, unit }))],
     rows: operations.map((operation) => ({
       name: OPERATIONS[operation],
-      cells: [costs.off(operation), ...names.map((name) => costs[of](name, operation))],
+      cells: [off(operation), ...NAMES.map((name) => of(name, operation))],
     })),
   });
-  const connection: Table = {
-    title: "A connection in all",
-    rowName: "tracer",
-    columns: [
-      { name: "added to the load", unit: "ns" },
-      { name: "of it run time of BPF", unit: "ns" },
-      { name: "the tracer's process", unit: "ns" },
-      { name: "sum", unit: "ns" },
-      { name: "machine, /proc/stat", unit: "ns" },
-    ],
-    rows: names.map((name) => ({
-      name,
-      cells: [
-        costs.added(name, "tcp_connection"),
-        work[name]?.bpf.tcp_connection ?? null,
-        work[name]?.process ?? null,
-        costs.connection(name),
-        costs.machine(name),
-      ],
-    })),
-  };
   return {
     name: "hooks",
     method: METHOD,
     tables: [
-      byOperation("Share added to an operation", "%", "share"),
-      byOperation("Time added to an operation", "ns", "added"),
-      connection,
-      programTable(work),
+      byOperation("Added to an operation, share", "%", share),
+      byOperation("Added to an operation, time", "ns", added),
+      connectionTable(measured, untraced, added),
+      programTable(Object.fromEntries(tracers.map(([name, { bpf }]) => [name, bpf]))),
     ],
     targets: [
-      atMost(1, "%", "TCP, 1 B, UDP off", costs.share(WITHOUT_UDP, "tcp_byte")),
-      atMost(1, "%", "TCP, 128 KiB, UDP off", costs.share(WITHOUT_UDP, "tcp_bulk")),
-      atMost(0.5, "times", "a connection, against tcplife", costs.relation(PORTOLAN, TCPLIFE)),
-      atMost(0.5, "times", "the same, UDP off", costs.relation(WITHOUT_UDP, TCPLIFE)),
+      atMost(1, "%", "TCP, 1 B, UDP off: added", share(WITHOUT_UDP, "tcp_byte")),
+      atMost(1, "%", "TCP, 128 KiB, UDP off: added", share(WITHOUT_UDP, "tcp_bulk")),
+      atMost(0.5, "times", "added to a connection, against tcplife", relation(PORTOLAN, TCPLIFE)),
+      atMost(0.5, "times", "the same, UDP off", relation(WITHOUT_UDP, TCPLIFE)),
+    ],
+  };
+}
+
+function connectionTable(
+  measured: Readonly<Record<string, Measured>>,
+  untraced: ConnectionWork,
+  added: (name: string, operation: Operation) => Figure,
+): Table {
+  return {
+    title: "A connection in all",
+    rowName: "tracer",
+    columns: [
+      { name: "added to the load", unit: "ns" },
+      { name: "of it BPF", unit: "ns" },
+      { name: "the tracer's process", unit: "ns" },
+      { name: "the whole machine", unit: "ns" },
+    ],
+    rows: [
+      { name: "none", cells: [0, 0, 0, untraced.machine] },
+      ...Object.entries(measured).map(([name, { bpf, work }]) => ({
+        name,
+        cells: [
+          added(name, "tcp_connection"),
+          bpf.total.tcp_connection,
+          work.process,
+          work.machine,
+        ],
+      })),
     ],
   };
 }
 
 const METHOD = `\
-What tracing adds to the operations of one process that holds both ends of its connections on loopback, in CPU time of
-that process. So it pays for both ends, and does nothing but networking: the worst case. Each tracer is started and
-stopped again and again; each time with it is held against the mean of the times without any tracer before and after.
-A time is the lower quartile of ${WINDOWS} windows of 2 ms. In brackets: 95 % confidence interval of the median.
-A tracer's own process was measured apart, warm, each connection told twice (it has two ends): Portolan's as JSON to a
-client, tcplife's as lines to /dev/null. Run times of BPF are from kernel.bpf_stats_enabled, whose own 20 ns or so a run
-are in them.`;
+What tracing adds to the operations of one process that holds both ends of its connections on loopback: it pays for both
+and does nothing but networking, the worst case. Measured is the CPU time of that process, in which loopback's softirqs
+run too. Each tracer is started and stopped again and again, and each time with it is held against the mean of the
+times without any tracer before and after. Because a shared machine changes its speed all the time, each operation is
+measured in windows of ${WINDOW_NS / 1e6} ms with sockets of their own, in turn with a control: the same calls on unix sockets, at
+which no tracer looks. What counts is the median relation of the two. In brackets: the 95 % confidence interval of the median.
+
+"In all" is from one long run with each tracer, warm. Both ends of each connection are told: by Portolan as JSON to a
+client that asks every ${BURST.toLocaleString("en")} connections, by tcplife as lines to /dev/null. Run times of BPF are the kernel's
+(kernel.bpf_stats_enabled), whose own 20 ns or so a run are in them; the whole machine is by /proc/stat, in which
+everybody else's work is too.`;

@@ -6,6 +6,8 @@ import { command, Namespace } from "../integration/namespaces.ts";
 import type { Operation } from "./operations.ts";
 import { undoable } from "./resources.ts";
 
+/** Operations before those of each window, as in load.c. */
+const WARM_UP = 20;
 /** Connections of one holder: both ends of each are its files, of which a process may have 20,000. */
 const CONNECTIONS_PER_HOLDER = 9000;
 
@@ -59,6 +61,18 @@ function enter(namespace: Namespace): string[] {
   return ["nsenter", `--net=${namespace.path}`];
 }
 
+/** Operations and controls in a window. */
+export interface Counts {
+  count: number;
+  controls: number;
+}
+
+/** ns of CPU that one of each took. */
+export interface Window {
+  cost: number;
+  control: number;
+}
+
 /** A load generator that waits for orders. */
 export class Runner implements Disposable {
   readonly #lines: Lines;
@@ -67,10 +81,19 @@ export class Runner implements Disposable {
     this.#lines = new Lines(argv);
   }
 
-  /** ns of CPU of one operation, as measured in each of so many windows of `count` operations. */
-  async run(operation: Operation, count: number, windows: number): Promise<number[]> {
-    const answer = await this.#lines.ask(`${operation} ${count} ${windows}`);
-    return answer.split(" ").map((ns) => Number(ns) / count);
+  /** So many operations in all. */
+  async make(operation: Operation, count: number): Promise<void> {
+    await this.run(operation, { count: count - WARM_UP, controls: 0 }, 1);
+  }
+
+  /** So many windows, each of `count` operations and `controls` of their controls. */
+  async run(operation: Operation, { count, controls }: Counts, windows: number): Promise<Window[]> {
+    const answer = await this.#lines.ask(`${operation} ${count} ${controls} ${windows}`);
+    const times = answer.trim().split(" ").map(Number);
+    return Array.from({ length: windows }, (_, window) => ({
+      cost: (times[2 * window] ?? NaN) / count,
+      control: (times[2 * window + 1] ?? NaN) / controls,
+    }));
   }
 
   [Symbol.dispose](): void {

@@ -32,7 +32,6 @@ export function figure(samples: readonly number[]): Figure {
   };
 }
 
-/** The sample below which a quarter of them lie. */
-export function lowerQuartile(samples: readonly number[]): number {
-  return samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 4)] ?? NaN;
+export function median(samples: readonly number[]): number {
+  return figure(samples).median;
 }

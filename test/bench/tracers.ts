@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Connections } from "../../src/model/connection.ts";
 import { cpuTime, isGone } from "./resources.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../../dist/portolan");
@@ -71,6 +72,12 @@ export class Portolan implements Tracer {
     let bytes = 0;
     for await (const chunk of response.body) bytes += chunk.length;
     return bytes;
+  }
+
+  /** How many connections a client is told. */
+  async countConnections(client: string): Promise<number> {
+    const response = await this.#fetch(`/connections?client_id=${client}`);
+    return ((await response.json()) as Connections).conns.length;
   }
 
   deliver(): Promise<number> {

@@ -4,7 +4,8 @@ import { addressOf } from "../../../ffi/pointer.ts";
 import type { Segment } from "../../model/segment.ts";
 import type { RecordSpace } from "../source.ts";
 
-const FIRST_CAPACITY = 1024;
+/** Entries of room beyond what is expected: a bucket is read whole or not at all. */
+const SLACK = 512;
 
 /**
  * Reads one map again and again. The blocks stay allocated between reads and grow with the map, up to
@@ -21,11 +22,16 @@ export class ActiveReader {
     private readonly map: BpfMap,
   ) {
     this.base = addressOf(memory.bytes);
-    this.reserve(Math.min(FIRST_CAPACITY, map.maxEntries));
   }
 
-  /** All entries of the map; valid until the next call. */
-  read(): Segment {
+  /**
+   * All entries of the map; valid until the next call.
+   *
+   * @param expected how many there are, as far as is known
+   */
+  read(expected: number): Segment {
+    const wanted = expected + Math.ceil(expected / 16) + SLACK;
+    if (this.capacity < wanted) this.reserve(wanted);
     for (;;) {
       const { count, truncated } = this.map.readAll({
         keys: this.base + this.keys,

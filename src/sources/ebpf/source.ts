@@ -1,4 +1,5 @@
 /** Connections of the running kernel. */
+import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import type { BpfMap } from "../../../ffi/bpf_map.ts";
 import type { BpfProgram } from "../../../ffi/bpf_program.ts";
@@ -24,6 +25,7 @@ import { CounterReader } from "./counters.ts";
 import { dumpMap } from "./dump.ts";
 import { climb, switchedOff } from "./ladder.ts";
 import { countEntries, entries } from "./map_entries.ts";
+import { explainRefusal, type KernelFacts } from "./refusal.ts";
 import type { LoadContext, Rung } from "./rung.ts";
 
 /** What a user may choose about tracing. */
@@ -35,6 +37,13 @@ export interface EbpfOptions {
   connectErrors: boolean;
   attach: Family | "auto";
   btf?: string;
+}
+
+/** A kernel map of records, what brings it up to date, and how many entries that found. */
+interface RecordTable {
+  reader: ActiveReader;
+  refresh: BpfProgram | undefined;
+  expected: number;
 }
 
 const AF_UNIX = 1;
@@ -49,8 +58,7 @@ export class EbpfSource implements ConnectionSource {
   private readonly context: LoadContext;
   private readonly ring: RingBuffer;
   private readonly counterReader: CounterReader;
-  private readonly readers: ActiveReader[];
-  private readonly refreshProgram: BpfProgram | undefined;
+  private readonly tablesOfRecords: RecordTable[];
   private readonly walkProgram: BpfProgram | undefined;
 
   /**
@@ -86,12 +94,17 @@ export class EbpfSource implements ConnectionSource {
       throw error;
     }
     this.counterReader = new CounterReader(this.map("counters"));
-    this.readers = ["tcp_conns", "udp_flows"].map(
-      (name) => new ActiveReader(memory, this.map(name)),
-    );
-    this.refreshProgram = this.program("refresh", "refresh");
+    this.tablesOfRecords = [
+      { map: "tcp_conns", program: "refresh" },
+      { map: "udp_flows", program: "sweep" },
+    ].map(({ map, program }) => ({
+      reader: new ActiveReader(memory, this.map(map)),
+      refresh: this.program("refresh", program),
+      expected: 0,
+    }));
     this.walkProgram = this.program("taskWalk", "task_walk");
     this.walk();
+    this.refresh();
   }
 
   drain(sink: SourceSink): void {
@@ -107,11 +120,13 @@ export class EbpfSource implements ConnectionSource {
   }
 
   refresh(): void {
-    this.refreshProgram?.testRun();
+    for (const table of this.tablesOfRecords) {
+      table.expected = table.refresh?.testRun().retval ?? table.expected;
+    }
   }
 
   readActive(): Segment[] {
-    return this.readers.map((reader) => reader.read());
+    return this.tablesOfRecords.map(({ reader, expected }) => reader.read(expected));
   }
 
   /**
@@ -193,7 +208,11 @@ export class EbpfSource implements ConnectionSource {
       const { status, rung, refusal } = climb(capability, this.context, options.attach);
       this.capabilities.push(status);
       if (rung !== undefined) this.rungs.set(name, rung);
-      else if ("required" in capability) throw refusal ?? noWay(capability.name, options.attach);
+      else if ("required" in capability) {
+        throw refusal === undefined
+          ? noWay(capability.name, options.attach)
+          : explainRefusal(refusal, kernelFacts());
+      }
     }
   }
 
@@ -229,6 +248,14 @@ function encodeConfig(options: EbpfOptions): Uint8Array {
 function kernelIsAtLeast([major, minor]: readonly [number, number]): boolean {
   const [runningMajor = 0, runningMinor = 0] = release().split(".").map(Number.parseFloat);
   return runningMajor > major || (runningMajor === major && runningMinor >= minor);
+}
+
+function kernelFacts(): KernelFacts {
+  const lockdown = "/sys/kernel/security/lockdown";
+  return {
+    hasBtf: existsSync("/sys/kernel/btf/vmlinux"),
+    lockdown: existsSync(lockdown) ? readFileSync(lockdown, "utf8") : "",
+  };
 }
 
 function noWay(capability: string, family: string): PortolanError {
