@@ -81,7 +81,7 @@ export async function dump(
     const response = await ask(SECTIONS[section] + query);
     await out.write(`${separator}${JSON.stringify(section)}:`);
     if (section === "tables") {
-      const { tables } = (await response.json()) as TracerStatus;
+      const { tables } = JSON.parse(await textOf(response)) as TracerStatus;
       await out.write(JSON.stringify(tables));
     } else {
       for await (const chunk of response.body ?? []) await out.write(chunk);
@@ -89,4 +89,12 @@ export async function dump(
     separator = ",";
   }
   await out.write("}\n");
+}
+
+/** Not `response.text()`, which keeps the chunks: each is valid only until the next one is read (src/http/body.ts). */
+async function textOf({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of body ?? []) text += decoder.decode(chunk, { stream: true });
+  return text + decoder.decode();
 }

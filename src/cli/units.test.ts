@@ -21,7 +21,9 @@ test.each([
   [7, "0.0070 ms"],
   [180, "0.18 ms"],
   [1_800, "1.8 ms"],
+  [9_960, "10 ms"],
   [18_000, "18 ms"],
+  [99_600, "100 ms"],
   [180_400, "180 ms"],
 ])("%p microseconds are %s", (microseconds, text) => {
   expect(formatRtt(microseconds)).toBe(text);

@@ -14,5 +14,5 @@ export function formatBytes(bytes: number): string {
 export function formatRtt(microseconds: number | undefined): string {
   if (microseconds === undefined || microseconds === 0) return "-";
   const ms = microseconds / 1000;
-  return `${ms >= 100 ? Math.round(ms) : ms.toPrecision(2)} ms`;
+  return `${ms >= 10 ? Math.round(ms) : ms.toPrecision(2)} ms`;
 }

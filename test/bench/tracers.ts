@@ -61,13 +61,15 @@ export class Portolan implements Tracer {
     }
   }
 
-  #fetch(path: string, headers: Record<string, string> = {}): Promise<Response> {
+  /** Uncompressed, as on one machine compression costs more than it saves; Bun asks for it unless told. */
+  #fetch(path: string, accept = "application/json"): Promise<Response> {
+    const headers = { accept, "accept-encoding": "identity" };
     return fetch(`http://localhost${path}`, { unix: `${this.directory}/socket`, headers });
   }
 
   /** Reads all of an answer and forgets it; its size in bytes. */
-  async read(path: string, accept = "application/json"): Promise<number> {
-    const response = await this.#fetch(path, { accept });
+  async read(path: string, accept?: string): Promise<number> {
+    const response = await this.#fetch(path, accept);
     if (!response.ok || response.body === null) throw new Error(`GET ${path}: ${response.status}`);
     let bytes = 0;
     for await (const chunk of response.body) bytes += chunk.length;

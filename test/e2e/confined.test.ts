@@ -141,3 +141,14 @@ sandboxed("a working directory full of traps", async (sandbox) => {
   expect(readdirSync(sandbox.path("cwd"), { recursive: true }).sort()).toEqual(names);
   expect(existsSync(sandbox.path("run"))).toBe(false);
 });
+
+sandboxed("code from the environment: refused before it runs", async (sandbox) => {
+  const evidence = sandbox.path("evidence");
+  mkdirSync(evidence);
+  plant(sandbox.path("cwd"), evidence);
+  const preload = sandbox.path("cwd/preload.cjs");
+  const environment = { BUN_OPTIONS: `--preload ${preload}` };
+  const { code, stdout } = await sandbox.run(["--version"], { environment });
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(readdirSync(evidence)).toEqual([]);
+});

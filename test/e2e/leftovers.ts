@@ -13,12 +13,22 @@ export type Inventory = ReadonlySet<string>;
 /** What bpftool lists, and the mounts. */
 export async function takeInventory(): Promise<Inventory> {
   const lists = await Promise.all(
-    KINDS.map(async (kind) => {
-      const objects = JSON.parse(await command("bpftool", "-j", kind, "show")) as { id: number }[];
-      return objects.map(({ id }) => `${kind} ${id}`);
-    }),
+    KINDS.map(async (kind) => (await list(kind)).map(({ id }) => `${kind} ${id}`)),
   );
   return new Set([...lists.flat(), ...mounts()]);
+}
+
+/** Asks again where bpftool fails, as it does when an object goes away while it is looked at. */
+async function list(kind: string): Promise<{ id: number }[]> {
+  const deadline = performance.now() + GRACE_MS;
+  for (;;) {
+    try {
+      return JSON.parse(await command("bpftool", "-j", kind, "show"));
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await Bun.sleep(50);
+    }
+  }
 }
 
 /** Whatever is there now, wasn't there before, and isn't some living process's own, such as another tracer's. */
