@@ -20,7 +20,6 @@
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
-#define SOCK_DEAD_BIT 0 /* enum sock_flags: orphaned, no file points to it any more */
 #define SOCK_DONE_BIT 1 /* enum sock_flags: FIN received */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
@@ -30,7 +29,6 @@ enum {
 	TCP_SYN_RECV = 3,
 	TCP_CLOSE = 7,
 	TCP_LISTEN = 10,
-	TCP_NEW_SYN_RECV = 12,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

@@ -1,6 +1,6 @@
 /** What the tests of this room share: a state of its own, and records written as a source would. */
-import { readFileSync } from "node:fs";
 import { conn } from "../../ffi/layout.gen.ts";
+import { wasmModule } from "../assets.ts";
 import type { Connections } from "../model/connection.ts";
 import type { Segment } from "../model/segment.ts";
 import { type Kernels, loadKernels } from "../wasm/kernels.ts";
@@ -13,9 +13,7 @@ import type { Rows } from "./rows.ts";
 
 const MIB = 1024 * 1024;
 const IPPROTO_TCP = 6;
-const module = new WebAssembly.Module(
-  readFileSync(new URL("../../dist/wasm/state.wasm", import.meta.url)),
-);
+const module = wasmModule("state");
 
 /**
  * A number generator that repeats itself for the same seed (mulberry32): integers below `limit`.

@@ -1,10 +1,11 @@
 /** Where a tracer's cost arises: run time of its BPF programs, and CPU time of its own process. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { programTimes } from "./bpf_programs.ts";
 import type { Runner } from "./load.ts";
 import { OPERATIONS, type PerOperation, perOperation } from "./operations.ts";
 import type { Table } from "./report.ts";
 import { cpuTime, machineCpuTime, undoable } from "./resources.ts";
-import { programTimes, type Tracer } from "./tracers.ts";
+import type { Tracer } from "./tracers.ts";
 
 const STATS = "/proc/sys/kernel/bpf_stats_enabled";
 /** Programs with fewer runs than this in an operation ran for someone else. */
@@ -17,11 +18,11 @@ const BURSTS = 6;
 /** Operations of each kind in which run times are counted. */
 const OPERATION_COUNT = 5_000;
 
-/** CPU time in ns of a connection, apart from what its own process spends. */
+/** CPU time of a connection in ns. */
 export interface ConnectionWork {
   /** Of the tracer's process. */
   process: number;
-  /** Of all that ran on the machine, the load included, the reader of the tracer's news not. */
+  /** Of all that ran on the machine. */
   machine: number;
 }
 
@@ -35,7 +36,7 @@ export async function connectionWork(runner: Runner, tracer?: Tracer): Promise<C
   };
   const read = () => ({
     process: tracer === undefined ? 0 : cpuTime(tracer.pid),
-    machine: machineCpuTime() - cpuTime(process.pid),
+    machine: machineCpuTime(),
   });
   await bursts(WARM_UP);
   const before = read();

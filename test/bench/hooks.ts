@@ -59,7 +59,7 @@ interface Measured {
 }
 
 /** @param cycles how often each tracer is switched on and off */
-export async function hooks(cycles = 14): Promise<Report> {
+export async function hooks(cycles = 24): Promise<Report> {
   using generator = await LoadGenerator.compile();
   using namespace = await temporaryNamespace();
   using runner = generator.runner(namespace);
@@ -203,9 +203,9 @@ and does nothing but networking, the worst case. Measured is the CPU time of tha
 run too. Each tracer is started and stopped again and again, and each time with it is held against the mean of the
 times without any tracer before and after. Because a shared machine changes its speed all the time, each operation is
 measured in windows of ${WINDOW_NS / 1e6} ms with sockets of their own, in turn with a control: the same calls on unix sockets, at
-which no tracer looks. What counts is the median relation of the two. In brackets: the 95 % confidence interval of the median.
+which no tracer looks. What counts is the median relation of the two.
 
 "In all" is from one long run with each tracer, warm. Both ends of each connection are told: by Portolan as JSON to a
 client that asks every ${BURST.toLocaleString("en")} connections, by tcplife as lines to /dev/null. Run times of BPF are the kernel's
-(kernel.bpf_stats_enabled), whose own 20 ns or so a run are in them; the whole machine is by /proc/stat, in which
-everybody else's work is too.`;
+(kernel.bpf_stats_enabled), whose own 20 ns or so a run are in them. The whole machine is by /proc/stat: the load, the
+tracer, its reader, and whatever else ran.`;

@@ -15,9 +15,10 @@ let made = 0;
 
 /** A network namespace with loopback, for as long as the scope lasts. */
 export async function temporaryNamespace(): Promise<Namespace & Disposable> {
-  const name = `portolan-bench-${process.pid}-${made++}`;
-  const namespace = await Namespace.create(name);
-  const removal = undoable(() => void Bun.spawnSync(["ip", "netns", "delete", name]));
+  const namespace = await Namespace.create(`bench-${made++}`);
+  const removal = undoable(() => {
+    Bun.spawnSync(["ip", "netns", "delete", namespace.name]);
+  });
   return Object.assign(namespace, { [Symbol.dispose]: () => removal[Symbol.dispose]() });
 }
 

@@ -7,12 +7,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { VERSION } from "../../src/version.ts";
+import { loadedPrograms } from "./bpf_programs.ts";
 import { fetches } from "./fetch.ts";
 import { hooks } from "./hooks.ts";
 import { type Report, toMarkdown } from "./report.ts";
 import { start } from "./start.ts";
 import { state } from "./state.ts";
-import { loadedPrograms } from "./tracers.ts";
 
 const DOCUMENT = join(import.meta.dir, "../../docs/performance.md");
 const BENCHMARKS: Record<string, () => Report | Promise<Report>> = {
@@ -73,7 +73,8 @@ function toDocument({ portolan, date, machine, otherPrograms, seconds, reports }
 # Performance
 
 What Portolan costs, measured by \`npm run bench\`, which wrote this page (\`PORTOLAN_WRITE_DOCS=1\`). Absolute figures are this
-machine's; what carries over are relations, each within one run.
+machine's; what carries over are relations, each within one run. In brackets is the 95 % confidence interval of the
+median, or the range of fewer than six samples; a target is "undecided" where the limit lies in there.
 
 - Portolan ${portolan}, ${date}
 - ${machine}

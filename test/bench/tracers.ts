@@ -1,9 +1,9 @@
 /** The tracers under measurement, as a user starts them. */
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Connections } from "../../src/model/connection.ts";
-import { cpuTime, isGone } from "./resources.ts";
+import { cpuTime, isGone, undoable } from "./resources.ts";
 
 const EXECUTABLE = join(import.meta.dir, "../../dist/portolan");
 const READY_TIMEOUT_MS = 20_000;
@@ -19,10 +19,17 @@ export interface Tracer {
 
 /** One running `dist/portolan run` on a unix socket of its own. */
 export class Portolan implements Tracer {
+  readonly #end: Disposable;
+
   private constructor(
     private readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">,
     private readonly directory: string,
-  ) {}
+  ) {
+    this.#end = undoable(() => {
+      child.kill("SIGTERM");
+      rmSync(directory, { recursive: true });
+    });
+  }
 
   /** Starts it and waits until it answers; throws with its stderr when it does not. */
   static async start(...flags: string[]): Promise<Portolan> {
@@ -37,7 +44,7 @@ export class Portolan implements Tracer {
         () => portolan.#answers(),
       );
     } catch (error) {
-      child.kill("SIGKILL");
+      portolan.#end[Symbol.dispose]();
       const complaint = await Bun.readableStreamToText(child.stderr);
       throw new Error(`${argv.join(" ")}: ${complaint}`, { cause: error });
     }
@@ -46,6 +53,10 @@ export class Portolan implements Tracer {
 
   get pid(): number {
     return this.child.pid;
+  }
+
+  get #socket(): string {
+    return `${this.directory}/socket`;
   }
 
   /** ns of CPU so far. */
@@ -61,19 +72,8 @@ export class Portolan implements Tracer {
     }
   }
 
-  /** Uncompressed, as on one machine compression costs more than it saves; Bun asks for it unless told. */
-  #fetch(path: string, accept = "application/json"): Promise<Response> {
-    const headers = { accept, "accept-encoding": "identity" };
-    return fetch(`http://localhost${path}`, { unix: `${this.directory}/socket`, headers });
-  }
-
-  /** Reads all of an answer and forgets it; its size in bytes. */
-  async read(path: string, accept?: string): Promise<number> {
-    const response = await this.#fetch(path, accept);
-    if (!response.ok || response.body === null) throw new Error(`GET ${path}: ${response.status}`);
-    let bytes = 0;
-    for await (const chunk of response.body) bytes += chunk.length;
-    return bytes;
+  #fetch(path: string): Promise<Response> {
+    return fetch(`http://localhost${path}`, { unix: this.#socket });
   }
 
   /** How many connections a client is told. */
@@ -82,14 +82,30 @@ export class Portolan implements Tracer {
     return ((await response.json()) as Connections).conns.length;
   }
 
-  deliver(): Promise<number> {
+  /**
+   * Has curl read an answer and throw it away, as ss throws away its own; uncompressed, as compression
+   * costs more than it saves on one machine. The size of the answer in bytes, and ms of CPU of curl.
+   */
+  async read(path: string, accept = "application/json"): Promise<{ bytes: number; cpu: number }> {
+    const argv = ["--silent", "--fail", "--unix-socket", this.#socket, "--header"];
+    const output = ["--output", "/dev/null", "--write-out", "%{size_download}"];
+    const child = Bun.spawn(
+      ["curl", ...argv, `Accept: ${accept}`, ...output, `http://localhost${path}`],
+      { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+    );
+    const bytes = Number(await Bun.readableStreamToText(child.stdout));
+    if ((await child.exited) !== 0) throw new Error(`GET ${path}: curl exit ${child.exitCode}`);
+    return { bytes, cpu: Number(child.resourceUsage()?.cpuTime.total) / 1e3 };
+  }
+
+  deliver(): Promise<unknown> {
     return this.read(`/connections?client_id=${CLIENT}`);
   }
 
   async stop(): Promise<void> {
     this.child.kill("SIGTERM");
     await this.child.exited;
-    rmSync(this.directory, { recursive: true });
+    this.#end[Symbol.dispose]();
   }
 }
 
@@ -98,18 +114,23 @@ export class Portolan implements Tracer {
  * is mounted for it alone.
  */
 export class Tcplife implements Tracer {
-  private constructor(private readonly child: Bun.Subprocess<"ignore", "ignore", "inherit">) {}
+  readonly #end: Disposable;
+
+  private constructor(private readonly child: Bun.Subprocess<"ignore", "ignore", "inherit">) {
+    this.#end = undoable(() => child.kill("SIGINT"));
+  }
 
   static async start(): Promise<Tcplife> {
     const run = "mount -t tracefs tracefs /sys/kernel/tracing && exec tcplife";
     const argv = ["unshare", "--mount", "sh", "-c", run];
-    const child = Bun.spawn(argv, { stdout: "ignore", stderr: "inherit" });
+    const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+    const tcplife = new Tcplife(child);
     await until(
       "tcplife",
       () => child.exitCode,
       () => isAttached(child.pid),
     );
-    return new Tcplife(child);
+    return tcplife;
   }
 
   get pid(): number {
@@ -120,7 +141,7 @@ export class Tcplife implements Tracer {
   async deliver(): Promise<void> {}
 
   async stop(): Promise<void> {
-    this.child.kill("SIGINT");
+    this.#end[Symbol.dispose]();
     await this.child.exited;
   }
 }
@@ -149,44 +170,4 @@ function isAttached(pid: number): boolean {
     if (!isGone(error)) throw error;
     return false; // the process, or a file that it has closed meanwhile
   }
-}
-
-/** What the kernel has counted of a BPF program, while kernel.bpf_stats_enabled is 1. */
-export interface ProgramTime {
-  name: string;
-  runs: number;
-  /** ns in all. */
-  time: number;
-}
-
-/** The BPF programs that a process has loaded. */
-export function programTimes(pid: number): Map<number, ProgramTime> {
-  const programs = new Map<number, ProgramTime>();
-  for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
-    let info: string;
-    try {
-      info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8");
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      continue; // closed meanwhile
-    }
-    const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(info)?.[1]);
-    const id = field("prog_id");
-    const [runs, time] = [field("run_cnt"), field("run_time_ns")];
-    if (!Number.isNaN(runs)) programs.set(id, { name: "", runs, time });
-  }
-  for (const { id, name } of loadedPrograms()) {
-    const program = programs.get(id);
-    if (program !== undefined) program.name = name;
-  }
-  return programs;
-}
-
-/** All BPF programs of this machine; names have at most 15 characters. */
-export function loadedPrograms(): { id: number; name: string }[] {
-  const { stdout } = Bun.spawnSync(["bpftool", "-j", "prog", "show"]);
-  return JSON.parse(stdout.toString()).map(({ id, name = "" }: { id: number; name?: string }) => ({
-    id,
-    name,
-  }));
 }

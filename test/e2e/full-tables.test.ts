@@ -1,7 +1,7 @@
 /** Tables at their limits: what does not fit is counted, and no close is lost in silence. */
 import { expect } from "bun:test";
 import { Ledger } from "../integration/ledger.ts";
-import { type Exchange, ExchangeServer } from "./exchange.ts";
+import { type Exchange, ExchangeServer, until } from "./exchange.ts";
 import { sandboxed } from "./sandbox.ts";
 import type { Tracer } from "./tracer.ts";
 
@@ -37,7 +37,7 @@ sandboxed(
     const tcp = conns.filter(({ type }) => type === "tcp");
     const ours = exchanges.reduce((sum, exchange) => sum + countOpen(exchange, tcp), 0);
     expect(tcp.length).toBeLessThanOrEqual(LIMIT);
-    expect(ours).toBeGreaterThan(LIMIT / 2); // others on this host may have some of the room
+    expect(tcp.length).toBeGreaterThan(LIMIT / 2); // connections of others may just have gone
     const refused = 2 * CONNECTIONS - ours;
     expect(connTelemetryMap.tcp_map_full).toBeGreaterThanOrEqual(refused);
     expect((await counters(tracer)).tcp_map_full).toBeGreaterThanOrEqual(refused);
@@ -70,30 +70,38 @@ sandboxed(
   `${2 * CONNECTIONS} closes, room for ${LIMIT}: the oldest are lost, and the client is told how many`,
   async (sandbox) => {
     const tracer = await sandbox.start(["--max-closed-connections", String(LIMIT)]);
-    const ledger = new Ledger(tracer);
-    await ledger.register();
+    const totals = [await totalClosed(tracer)];
+    await tracer.register("late");
+    totals.push(await totalClosed(tracer));
     const server = await ExchangeServer.listen();
     const exchanges = await openMany(server);
     for (const exchange of exchanges) await exchange.close();
     server.close();
-    await Bun.sleep(200);
-    const { total_closed = 0 } = await counters(tracer);
-    expect(total_closed).toBeGreaterThanOrEqual(2 * CONNECTIONS);
-    const { conns, connTelemetryMap } = await tracer.fetchConnections("ledger");
+    await until("all closes have arrived", async () => {
+      return (await totalClosed(tracer)) - Math.max(...totals) >= 2 * CONNECTIONS;
+    });
+    totals.push(await totalClosed(tracer));
+    const { conns, connTelemetryMap } = await tracer.fetchConnections("late");
+    totals.push(await totalClosed(tracer));
+
     const closed = conns.filter(({ isClosed }) => isClosed);
     expect(closed).toHaveLength(LIMIT);
     const dropped = connTelemetryMap.closed_conn_dropped ?? 0;
-    expect(dropped).toBeGreaterThanOrEqual(2 * CONNECTIONS - LIMIT);
-    // Connections of others close between these requests.
-    expect(dropped + LIMIT).toBeWithin(total_closed, (await counters(tracer)).total_closed + 1);
-    // The newest is there.
-    const newest = exchanges.at(-1)?.tuples.map(({ lport }) => lport) ?? [];
-    const ports = closed.map(({ laddr }) => laddr.port);
-    for (const port of newest) expect(ports).toContain(port);
+    // Connections of others may close between any two of these requests.
+    const [before = 0, registered = 0, asked = 0, after = 0] = totals;
+    expect(dropped + LIMIT).toBeGreaterThanOrEqual(asked - registered);
+    expect(dropped + LIMIT).toBeLessThanOrEqual(after - before);
+    const ports = new Set(closed.map(({ laddr }) => laddr.port));
+    const told = exchanges.map(({ tuples: [{ lport }] }) => ports.has(lport));
+    expect(told).toEqual(told.toSorted((one, other) => Number(one) - Number(other)));
   },
 );
 
-sandboxed("a small ring: closes wait in the map and are told all the same", async (sandbox) => {
+async function totalClosed(tracer: Tracer): Promise<number> {
+  return (await counters(tracer)).total_closed ?? 0;
+}
+
+sandboxed("a small ring: closes wait in the map, and what is lost is counted", async (sandbox) => {
   const tracer = await sandbox.start(["--ring-bytes", "4096"]);
   const ledger = new Ledger(tracer);
   await ledger.register();
@@ -103,8 +111,12 @@ sandboxed("a small ring: closes wait in the map and are told all the same", asyn
   server.close();
   const told = () => exchanges.flatMap((exchange) => exchange.told(ledger));
   const wanted = exchanges.flatMap((exchange) => exchange.wanted(1));
-  await ledger.collect(() => Bun.deepEquals(told(), wanted), 5_000);
-  expect(told()).toEqual(wanted);
+  await ledger.collect(() => Bun.deepEquals(told(), wanted), 3_000);
   expect(ledger.violations).toEqual([]);
-  expect((await counters(tracer)).ring_full_closed).toBeGreaterThan(0);
+  const { ring_full_closed, close_untold = 0 } = await counters(tracer);
+  expect(ring_full_closed).toBeGreaterThan(0);
+  const untold = exchanges.filter(
+    (exchange) => !Bun.deepEquals(exchange.told(ledger), exchange.wanted(1)),
+  );
+  expect(untold.length).toBeLessThanOrEqual(close_untold);
 });
