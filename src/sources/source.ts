@@ -20,8 +20,8 @@ export interface SourceSink {
 
 export interface ConnectionSource {
   readonly capabilities: CapabilityStatus[];
-  /** Hands everything that has been told since the last call to the sink. */
-  drain(sink: SourceSink): void;
+  /** Hands everything that has been told since the last call to the sink, and says how much that was. */
+  drain(sink: SourceSink): number;
   /**
    * Brings the counters of all open connections up to date. What it finds to have ended is told by the
    * next `drain`.

@@ -56,9 +56,9 @@ export class Collector {
     for (const pid of this.parts.source.ownerPids()) this.parts.processes.resolve(pid);
   }
 
-  /** Takes what the kernel has told since the last time. */
-  drain(): void {
-    this.parts.source.drain(this.sink);
+  /** Takes what the kernel has told since the last time; false when that was nothing. */
+  drain(): boolean {
+    return this.parts.source.drain(this.sink) > 0;
   }
 
   /** With no client asking, flows that fell silent must still leave the kernel's maps. */

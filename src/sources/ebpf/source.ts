@@ -107,10 +107,10 @@ export class EbpfSource implements ConnectionSource {
     this.refresh();
   }
 
-  drain(sink: SourceSink): void {
+  drain(sink: SourceSink): number {
     const { data } = this.ring;
     const view = new DataView(data.buffer, data.byteOffset);
-    this.ring.drain((offset) => {
+    return this.ring.drain((offset) => {
       if (view.getUint32(offset, true) === eventKind.EVENT_CLOSED) {
         sink.closed(data, offset + closedEvent.conn);
       } else {
