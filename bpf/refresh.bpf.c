@@ -11,26 +11,29 @@
 /* Long enough that a hook at work on the same entry has finished. */
 #define SETTLED_NS (1000ull * 1000 * 1000)
 
-static __always_inline bool same_bytes(const __u8 *a, const __u8 *b)
+/* The last four bytes of the remote address: all of an IPv4 one, the part that differs most of IPv6. */
+static __always_inline __be32 remote_tail(const struct sock *sk)
 {
-	return ((const __u64 *)a)[0] == ((const __u64 *)b)[0] &&
-	       ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
+	if (READ(struct sock, sk, __sk_common.skc_family) == AF_INET)
+		return READ(struct sock, sk, __sk_common.skc_daddr);
+	return READ(struct sock, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
 }
 
-/* The memory behind the pointer is no longer this connection: freed, or another connection's. */
+/*
+ * The memory behind the pointer is no longer this connection: freed, or another connection's. Ports and
+ * four bytes of the address tell them apart; the whole tuple took a third of the refresh to read.
+ */
 static __always_inline bool is_gone(const struct conn *conn, const struct sock *sk)
 {
-	struct conn now;
-
 	if (READ(struct sock, sk, __sk_common.skc_refcnt.refs.counter) <= 0)
 		return true;
 	if (conn->state ==
 	    TCP_CLOSE) /* disconnect() clears the peer of a socket that is still open */
 		return READ(struct sock, sk, __sk_common.skc_state) != TCP_CLOSE;
-	if (!read_tuple(&now, sk))
+	if (READ(struct sock, sk, __sk_common.skc_dport) != bpf_htons(conn->rport) ||
+	    remote_tail(sk) != *(const __be32 *)(conn->raddr + 12))
 		return true;
-	return now.rport != conn->rport || now.netns != conn->netns ||
-	       (conn->lport && now.lport != conn->lport) || !same_bytes(now.raddr, conn->raddr);
+	return conn->lport && READ(struct inet_sock, sk, inet_sport) != bpf_htons(conn->lport);
 }
 
 static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)

@@ -62,8 +62,9 @@ static __always_inline void track(const struct sock *sk, struct conn *conn)
 }
 
 /* CLOSE -> SYN_SENT, in the context of connect(), sendto() with Fast Open, or io_uring. */
-static __always_inline void connect_started(const struct sock *sk, __u64 now)
+static __always_inline void connect_started(const struct sock *sk)
 {
+	__u64 now = bpf_ktime_get_ns();
 	struct conn conn;
 
 	if (!init_conn(&conn, sk, now))
@@ -80,8 +81,9 @@ static __always_inline void connect_started(const struct sock *sk, __u64 now)
  * so the listener's process stands in until somebody is seen at work. The step before, LISTEN ->
  * SYN_RECV, is not used: the clone has no peer yet.
  */
-static __always_inline void accept_ready(const struct sock *sk, __u64 now)
+static __always_inline void accept_ready(const struct sock *sk)
 {
+	__u64 now = bpf_ktime_get_ns();
 	struct conn conn;
 
 	if (!init_conn(&conn, sk, now))
@@ -96,8 +98,9 @@ static __always_inline void accept_ready(const struct sock *sk, __u64 now)
 }
 
 /* An event of a connection whose birth we missed: born before the start, or the hook was skipped. */
-static __always_inline void adopt(const struct sock *sk, int oldstate, int newstate, __u64 now)
+static __always_inline void adopt(const struct sock *sk, int oldstate, int newstate)
 {
+	__u64 now = bpf_ktime_get_ns();
 	struct conn conn;
 
 	if (!init_conn(&conn, sk, now) || !conn.rport)
@@ -121,7 +124,7 @@ static __always_inline void adopt(const struct sock *sk, int oldstate, int newst
 
 static __always_inline void on_set_state(const struct sock *sk, int oldstate, int newstate)
 {
-	__u64 key = (__u64)sk, now;
+	__u64 key = (__u64)sk;
 	struct conn *conn;
 
 	/* SCTP and MPTCP's parent sockets come through the same tracepoint. */
@@ -134,25 +137,24 @@ static __always_inline void on_set_state(const struct sock *sk, int oldstate, in
 			listener_closed(sk);
 		return;
 	}
-	now = bpf_ktime_get_ns();
 	conn = bpf_map_lookup_elem(&tcp_conns, &key);
 	if (newstate == TCP_SYN_SENT) {
 		if (conn)
 			tell_predecessor(key, conn);
-		return connect_started(sk, now);
+		return connect_started(sk);
 	}
 	/* With an entry in SYN_RECV both ends called connect() at once (RFC 9293, figure 7). */
 	if (oldstate == TCP_SYN_RECV && newstate == TCP_ESTABLISHED &&
 	    !(conn && conn->state == TCP_SYN_RECV)) {
 		if (conn)
 			tell_predecessor(key, conn);
-		return accept_ready(sk, now);
+		return accept_ready(sk);
 	}
 	if (!conn)
-		return adopt(sk, oldstate, newstate, now);
+		return adopt(sk, oldstate, newstate);
 	take_owner(conn, pid_at_work(sk), OWNER_USER);
 	if (newstate == TCP_CLOSE)
-		return finish_conn(conn, sk, oldstate, now);
+		return finish_conn(conn, sk, oldstate, bpf_ktime_get_ns());
 	if (newstate == TCP_ESTABLISHED) {
 		read_tuple(conn, sk);
 		conn->established = 1;

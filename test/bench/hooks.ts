@@ -32,8 +32,10 @@ const TRACERS: Record<string, () => Promise<Tracer>> = {
 const NAMES = Object.keys(TRACERS);
 
 const WINDOWS = 120;
-/** After a start or a stop, for what follows from it in the kernel. */
-const SETTLE_MS = 50;
+/** After a start, for what a tracer does once, such as compiling its own code. */
+const SETTLE_MS = 300;
+/** After a stop, for what follows from it in the kernel. */
+const CLEANUP_MS = 50;
 
 /** Medians of the windows of one phase. */
 interface Phase {
@@ -99,7 +101,7 @@ async function tracing<Result>(
     return await run(tracer);
   } finally {
     await tracer.stop();
-    await Bun.sleep(SETTLE_MS);
+    await Bun.sleep(CLEANUP_MS);
   }
 }
 

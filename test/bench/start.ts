@@ -59,13 +59,21 @@ function bpfLoadTime(): number {
   return calls.reduce((sum, [, count, average]) => sum + Number(count) * Number(average), 0) / 1e6;
 }
 
+interface Idle extends Resident {
+  /** % of one processor. */
+  cpu: number;
+}
+
 /** With a client it would keep for him what closes on this machine meanwhile. */
-async function withoutClients(): Promise<Resident[]> {
-  const idle: Resident[] = [];
+async function withoutClients(): Promise<Idle[]> {
+  const idle: Idle[] = [];
   for (let round = 0; round < MEMORY_ROUNDS; round++) {
     const portolan = await Portolan.start();
-    await Bun.sleep(IDLE_MS);
-    idle.push(memory(portolan.pid));
+    await Bun.sleep(IDLE_MS / 2);
+    const before = portolan.cpu;
+    await Bun.sleep(IDLE_MS / 2);
+    const cpu = ((portolan.cpu - before) / 1e6 / (IDLE_MS / 2)) * 100;
+    idle.push({ ...memory(portolan.pid), cpu });
     await portolan.stop();
   }
   return idle;
@@ -107,7 +115,7 @@ async function withManySockets(): Promise<Busy> {
   return busy;
 }
 
-function report(starts: readonly Start[], idle: readonly Resident[], busy: Busy): Report {
+function report(starts: readonly Start[], idle: readonly Idle[], busy: Busy): Report {
   const of = (value: (start: Start) => number): Figure => figure(starts.map(value));
   const beyond = of(({ connections, bpf }) => connections - bpf);
   const rss = (all: readonly Resident[]) => figure(all.map(({ rss }) => rss));
@@ -130,15 +138,22 @@ function report(starts: readonly Start[], idle: readonly Resident[], busy: Busy)
     columns: [
       { name: "RSS", unit: "MB" },
       { name: "PSS", unit: "MB" },
+      { name: "CPU", unit: "%" },
     ],
     rows: [
       {
         name: `idle, no client, ${IDLE_MS / 1000} s after the start`,
-        cells: [rss(idle), pss(idle)],
+        cells: [rss(idle), pss(idle), figure(idle.map(({ cpu }) => cpu))],
       },
-      { name: `${many}, while a client fetches`, cells: [rss(busy.during), pss(busy.during)] },
-      { name: `${many}, ${IDLE_MS / 1000} s later`, cells: [rss(busy.after), pss(busy.after)] },
-      { name: `${many}, the kernel's maximum (VmHWM)`, cells: [figure(busy.peak), null] },
+      {
+        name: `${many}, while a client fetches`,
+        cells: [rss(busy.during), pss(busy.during), null],
+      },
+      {
+        name: `${many}, ${IDLE_MS / 1000} s later`,
+        cells: [rss(busy.after), pss(busy.after), null],
+      },
+      { name: `${many}, the kernel's maximum (VmHWM)`, cells: [figure(busy.peak), null, null] },
     ],
   };
   return {
@@ -155,7 +170,7 @@ function report(starts: readonly Start[], idle: readonly Resident[], busy: Busy)
 }
 
 const METHOD = `\
-Time from the start of the process until it has answered over its unix socket, to curl for /connections. What loading and attaching of the BPF programs
-alone takes is measured in turn, in another process: the time within libbpf (PORTOLAN_TRACE_FFI=1). Memory: MB are 10^6
-bytes; RSS and PSS as in /proc/PID/smaps_rollup, of one process each time, with all its threads. With sockets, a client fetches
-all of them ${FETCHES} times, each of them changed, as JSON; the memory is looked at every ${SAMPLE_MS} ms.`;
+Time from the start of the process until it has answered over its unix socket, to curl for /connections. What loading and
+attaching of the BPF programs alone takes is measured in turn, in another process: the time within libbpf
+(PORTOLAN_TRACE_FFI=1). Memory: MB are 10^6 bytes, of one process each time, with all its threads. With sockets, a client
+fetches all of them ${FETCHES} times, each of them changed, as JSON; the memory is looked at every ${SAMPLE_MS} ms.`;
