@@ -31,9 +31,10 @@ export function readExe(pid: number, root = "/proc"): string | undefined {
   }
 }
 
+/** Gone, or hidden from us (hidepid, another user's in a container). */
 function isGone(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
-  return code === "ENOENT" || code === "ESRCH" || code === "EACCES";
+  return code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM";
 }
 
 /**

@@ -58,7 +58,7 @@ export class EbpfSource implements ConnectionSource {
   private readonly context: LoadContext;
   private readonly ring: RingBuffer;
   private readonly counterReader: CounterReader;
-  private readonly tablesOfRecords: RecordTable[];
+  private readonly recordTables: RecordTable[];
   private readonly walkProgram: BpfProgram | undefined;
 
   /**
@@ -89,22 +89,22 @@ export class EbpfSource implements ConnectionSource {
     try {
       this.attachAll(options);
       this.ring = new RingBuffer(this.map("events").fd, options.ringBytes);
+      this.counterReader = new CounterReader(this.map("counters"));
+      this.recordTables = [
+        { map: context.maps.get("tcp_conns"), program: "refresh" },
+        { map: context.maps.get("udp_flows"), program: "sweep" },
+      ].flatMap(({ map, program }) => {
+        if (map === undefined) return []; // UDP is off or refused
+        const refresh = this.program("refresh", program);
+        return { reader: new ActiveReader(memory, map), refresh, expected: 0 };
+      });
+      this.walkProgram = this.program("taskWalk", "task_walk");
+      this.walk();
+      this.refresh();
     } catch (error) {
       this.detachAll();
       throw error;
     }
-    this.counterReader = new CounterReader(this.map("counters"));
-    this.tablesOfRecords = [
-      { map: "tcp_conns", program: "refresh" },
-      { map: "udp_flows", program: "sweep" },
-    ].map(({ map, program }) => ({
-      reader: new ActiveReader(memory, this.map(map)),
-      refresh: this.program("refresh", program),
-      expected: 0,
-    }));
-    this.walkProgram = this.program("taskWalk", "task_walk");
-    this.walk();
-    this.refresh();
   }
 
   drain(sink: SourceSink): number {
@@ -120,13 +120,13 @@ export class EbpfSource implements ConnectionSource {
   }
 
   refresh(): void {
-    for (const table of this.tablesOfRecords) {
+    for (const table of this.recordTables) {
       table.expected = table.refresh?.testRun().retval ?? table.expected;
     }
   }
 
   readActive(): Segment[] {
-    return this.tablesOfRecords.map(({ reader, expected }) => reader.read(expected));
+    return this.recordTables.map(({ reader, expected }) => reader.read(expected));
   }
 
   /**
@@ -151,10 +151,11 @@ export class EbpfSource implements ConnectionSource {
       for (let i = 0; i < count; i++) pids.add(records.getUint32(i * stride + conn.pid, true));
     }
     const owners = [
-      { map: this.map("listeners"), field: listener.pid },
-      { map: this.map("udp_socks"), field: udpSockState.pid },
+      { map: this.context.maps.get("listeners"), field: listener.pid },
+      { map: this.context.maps.get("udp_socks"), field: udpSockState.pid },
     ];
     for (const { map, field } of owners) {
+      if (map === undefined) continue;
       for (const { value } of entries(map))
         pids.add(new DataView(value.buffer).getUint32(field, true));
     }
