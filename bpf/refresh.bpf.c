@@ -57,7 +57,8 @@ static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 	} else if (conn->state != TCP_CLOSE) {
 		if (!conn->lport)
 			read_local(conn, sk);
-		read_counters(conn, sk, *now);
+		if (!is_unchanged(conn, sk))
+			read_counters(conn, sk, *now);
 		settle_direction(conn);
 	}
 	return 0;

@@ -7,24 +7,33 @@
 
 #define ECANCELED 125
 
+/* Payload that arrived in order; the kernel counts the peer's FIN as one byte more. */
+static __always_inline __u64 received_bytes(const struct sock *sk)
+{
+	__u64 received = READ(struct tcp_sock, sk, bytes_received);
+
+	if (received)
+		received -= READ(struct sock, sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
+	return received;
+}
+
 /*
  * The kernel's own counters, so nothing has to run on the byte path. Payload sent is bytes_sent less
  * what was sent again; bytes_acked was rejected: it counts SYN and FIN and misses what was never
- * acknowledged. bytes_received counts the peer's FIN as one byte.
+ * acknowledged.
  */
 static __always_inline void read_counters(struct conn *conn, const struct sock *sk, __u64 now)
 {
 	const struct tcp_sock *tp = (const void *)sk;
-	__u64 received = READ(struct tcp_sock, tp, bytes_received);
 	__u32 srtt = READ(struct tcp_sock, tp, srtt_us);
 
-	if (received)
-		received -= READ(struct sock, sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
-	conn->sent_bytes =
-		READ(struct tcp_sock, tp, bytes_sent) - READ(struct tcp_sock, tp, bytes_retrans);
-	conn->recv_bytes = received;
+	/* Segments before bytes, so that bytes are never older than what is_unchanged() goes by. */
 	conn->sent_packets = READ(struct tcp_sock, tp, segs_out);
 	conn->recv_packets = READ(struct tcp_sock, tp, segs_in);
+	barrier();
+	conn->sent_bytes =
+		READ(struct tcp_sock, tp, bytes_sent) - READ(struct tcp_sock, tp, bytes_retrans);
+	conn->recv_bytes = received_bytes(sk);
 	conn->retransmits = READ(struct tcp_sock, tp, total_retrans);
 	conn->rto_count = tcp_rto_count(tp);
 	conn->reord_seen = READ(struct tcp_sock, tp, reord_seen);
@@ -34,6 +43,17 @@ static __always_inline void read_counters(struct conn *conn, const struct sock *
 		conn->rttvar = READ(struct tcp_sock, tp, mdev_us) >> 2;
 	}
 	conn->updated = now;
+}
+
+/*
+ * No segment came or went since the counters were read, so nothing else has moved: the kernel counts a
+ * sent segment after its bytes, and a received one before, which is why those are compared as well.
+ */
+static __always_inline bool is_unchanged(const struct conn *conn, const struct sock *sk)
+{
+	return READ(struct tcp_sock, sk, segs_out) == conn->sent_packets &&
+	       READ(struct tcp_sock, sk, segs_in) == conn->recv_packets &&
+	       received_bytes(sk) == conn->recv_bytes;
 }
 
 static __always_inline void take_owner(struct conn *conn, __u32 pid, enum owner owner)
