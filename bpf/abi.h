@@ -40,6 +40,8 @@ enum conn_flag {
 	CONN_CLOSE_LOST =
 		1 << 1, /* its close never reached us; counters are those of the last refresh */
 	CONN_UNSENT = 1 << 2, /* closed, but the ring was full: the next refresh emits it */
+	CONN_SUSPECT =
+		1 << 3, /* refresh found it gone at `updated`, perhaps while a hook was at work */
 };
 
 /* One connection, TCP or UDP: value of the maps `tcp_conns` and `udp_flows`, body of EVENT_CLOSED. */

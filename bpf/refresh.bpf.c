@@ -8,7 +8,7 @@
 #include "tcp_conn.h"
 #include "udp_flow.h"
 
-/* Long enough that a hook at work on the same entry has finished. */
+/* From suspicion to certainty: long enough that a hook at work on the same entry has finished. */
 #define SETTLED_NS (1000ull * 1000 * 1000)
 
 /* The last four bytes of the remote address: all of an IPv4 one, the part that differs most of IPv6. */
@@ -36,6 +36,12 @@ static __always_inline bool is_gone(const struct conn *conn, const struct sock *
 	return conn->lport && READ(struct inet_sock, sk, inet_sport) != bpf_htons(conn->lport);
 }
 
+/* A hook on another processor may have moved `updated` past the time at which this pass began. */
+static __always_inline bool is_older(const struct conn *conn, __u64 now, __u64 age_ns)
+{
+	return (__s64)(now - conn->updated) > (__s64)age_ns;
+}
+
 static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 {
 	__u64 address = *(const __u64 *)key;
@@ -45,7 +51,11 @@ static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 	if (conn->flags & CONN_UNSENT) {
 		tell_closed(address, conn);
 	} else if (is_gone(conn, sk)) {
-		if (*now - conn->updated < SETTLED_NS)
+		if (!(conn->flags & CONN_SUSPECT)) {
+			conn->flags |= CONN_SUSPECT;
+			conn->updated = *now;
+		}
+		if (!is_older(conn, *now, SETTLED_NS))
 			return 0;
 		if (conn->state != TCP_CLOSE) {
 			conn->flags |= CONN_CLOSE_LOST;
@@ -55,6 +65,8 @@ static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 		}
 		tell_closed(address, conn);
 	} else if (conn->state != TCP_CLOSE) {
+		if (conn->flags & CONN_SUSPECT)
+			conn->flags &= ~CONN_SUSPECT;
 		if (!conn->lport)
 			read_local(conn, sk);
 		if (!is_unchanged(conn, sk))
@@ -70,7 +82,7 @@ static long sweep_udp(void *map, const void *key, void *value, __u64 *now)
 	const struct udp_key *udp_key = key;
 	struct udp_flow *flow = value;
 
-	if (flow->conn.flags & CONN_UNSENT || *now - flow->conn.updated > config.udp_timeout_ns)
+	if (flow->conn.flags & CONN_UNSENT || is_older(&flow->conn, *now, config.udp_timeout_ns))
 		udp_tell_closed(udp_key, flow, *now);
 	return 0;
 }
