@@ -42,6 +42,41 @@ static __always_inline bool is_older(const struct conn *conn, __u64 now, __u64 a
 	return (__s64)(now - conn->updated) > (__s64)age_ns;
 }
 
+/*
+ * Counters only grow, and a close hook on another processor may store the final ones at any moment, or
+ * disconnect() clear the socket's. So a value is stored only if it is larger than what stood here before
+ * the socket was read, and if that still stands here (compare and exchange: 5.12).
+ */
+#define GROW(conn, fresh, seen, field)                                                            \
+	do {                                                                                      \
+		if ((fresh).field > (seen).field)                                                 \
+			__sync_val_compare_and_swap(&(conn)->field, (seen).field, (fresh).field); \
+	} while (0)
+
+static __always_inline void refresh_counters(struct conn *conn, const struct sock *sk, __u64 now)
+{
+	struct conn seen = *conn, fresh;
+
+	barrier();
+	fresh.rtt = seen.rtt;
+	fresh.rttvar = seen.rttvar;
+	read_counters(&fresh, sk, now);
+	barrier();
+	if (conn->state == TCP_CLOSE || conn->cookie != seen.cookie)
+		return;
+	GROW(conn, fresh, seen, sent_bytes);
+	GROW(conn, fresh, seen, recv_bytes);
+	GROW(conn, fresh, seen, sent_packets);
+	GROW(conn, fresh, seen, recv_packets);
+	GROW(conn, fresh, seen, retransmits);
+	GROW(conn, fresh, seen, rto_count);
+	GROW(conn, fresh, seen, reord_seen);
+	GROW(conn, fresh, seen, delivered_ce);
+	conn->rtt = fresh.rtt;
+	conn->rttvar = fresh.rttvar;
+	conn->updated = now;
+}
+
 static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 {
 	__u64 address = *(const __u64 *)key;
@@ -70,7 +105,7 @@ static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 		if (!conn->lport)
 			read_local(conn, sk);
 		if (!is_unchanged(conn, sk))
-			read_counters(conn, sk, *now);
+			refresh_counters(conn, sk, *now);
 		settle_direction(conn);
 	}
 	return 0;
