@@ -18,6 +18,7 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define ETH_P_IP 0x0800
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define SOCK_DONE_BIT 1 /* enum sock_flags: FIN received */

@@ -92,12 +92,8 @@ static long refresh_tcp(void *map, const void *key, void *value, __u64 *now)
 		}
 		if (!is_older(conn, *now, SETTLED_NS))
 			return 0;
-		if (conn->state != TCP_CLOSE) {
-			conn->flags |= CONN_CLOSE_LOST;
-			conn->closed = 1;
-			conn->closed_at = conn->updated;
-			count(COUNTER_CLOSE_LOST);
-		}
+		if (conn->state != TCP_CLOSE)
+			mark_lost(conn);
 		tell_closed(address, conn);
 	} else if (conn->state != TCP_CLOSE) {
 		if (conn->flags & CONN_SUSPECT)

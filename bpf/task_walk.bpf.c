@@ -22,10 +22,7 @@ struct walk {
 
 static __always_inline void found_listener(const struct walk *walk, const struct sock *sk)
 {
-	struct listener_key key = {
-		.netns = sock_netns(sk),
-		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
-	};
+	struct listener_key key = listener_key(sk);
 	struct listener listener = {.pid = walk->pid, .sockets = 1};
 
 	/* Inherited by workers: the first in the task list is the oldest, who called listen(). */

@@ -3,7 +3,7 @@
 #ifndef PORTOLAN_TCP_CONN_H
 #define PORTOLAN_TCP_CONN_H
 
-#include "maps.h"
+#include "closed.h"
 
 #define ECANCELED 125
 
@@ -64,6 +64,14 @@ static __always_inline void take_owner(struct conn *conn, __u32 pid, enum owner 
 	}
 }
 
+static __always_inline struct listener_key listener_key(const struct sock *sk)
+{
+	return (struct listener_key){
+		.netns = sock_netns(sk),
+		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
+	};
+}
+
 static __always_inline __u32 listener_pid(const struct conn *conn)
 {
 	struct listener_key key = {.netns = conn->netns, .port = conn->lport};
@@ -110,45 +118,46 @@ static __always_inline void finish_conn(struct conn *conn, const struct sock *sk
 	conn->closed_at = now;
 }
 
+/* Its close never reached us: it ended some time after it was last seen. */
+static __always_inline void mark_lost(struct conn *conn)
+{
+	conn->flags |= CONN_CLOSE_LOST;
+	conn->closed = 1;
+	conn->closed_at = conn->updated;
+	count(COUNTER_CLOSE_LOST);
+}
+
 /*
  * Sends the record and deletes its map entry; the deletion decides who told it, so that a close and a
  * refresh on two processors tell it once. With a full ring the entry stays for the next refresh.
- * Nobody is woken: user space drains by time, a wake-up per event costs more than the rest.
  */
 static __always_inline bool tell_closed(__u64 key, struct conn *conn)
 {
-	struct closed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct closed_event *event;
 
+	settle_direction(conn);
+	event = prepare_closed(conn);
 	if (!event) {
 		conn->flags |= CONN_UNSENT;
 		count(COUNTER_RING_FULL_CLOSED);
 		return false;
 	}
-	settle_direction(conn);
-	event->kind = EVENT_CLOSED;
-	event->pad = 0;
-	event->conn = *conn;
-	if (bpf_map_delete_elem(&tcp_conns, &key)) {
+	if (bpf_map_delete_elem(&tcp_conns, &key))
 		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
-		return true;
-	}
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	else
+		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	return true;
 }
 
 /* The same for a connection that never was in the map. */
 static __always_inline void tell_untracked(const struct conn *conn)
 {
-	struct closed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct closed_event *event = prepare_closed(conn);
 
-	if (!event) {
+	if (event)
+		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	else
 		count(COUNTER_CLOSE_UNTOLD);
-		return;
-	}
-	event->kind = EVENT_CLOSED;
-	event->pad = 0;
-	event->conn = *conn;
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
 #endif

@@ -7,10 +7,7 @@
 
 static __always_inline void listener_opened(const struct sock *sk)
 {
-	struct listener_key key = {
-		.netns = sock_netns(sk),
-		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
-	};
+	struct listener_key key = listener_key(sk);
 	struct listener first = {.pid = bpf_get_current_pid_tgid() >> 32, .sockets = 1};
 	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
 
@@ -24,10 +21,7 @@ static __always_inline void listener_opened(const struct sock *sk)
 
 static __always_inline void listener_closed(const struct sock *sk)
 {
-	struct listener_key key = {
-		.netns = sock_netns(sk),
-		.port = bpf_ntohs(READ(struct inet_sock, sk, inet_sport)),
-	};
+	struct listener_key key = listener_key(sk);
 	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
 
 	if (!listener)
@@ -41,12 +35,8 @@ static __always_inline void listener_closed(const struct sock *sk)
 /* A struct sock is reused: the one before was told nowhere, unless its descriptor was still open. */
 static __always_inline void tell_predecessor(__u64 key, struct conn *conn)
 {
-	if (conn->state != TCP_CLOSE) {
-		conn->flags |= CONN_CLOSE_LOST;
-		conn->closed = 1;
-		conn->closed_at = conn->updated;
-		count(COUNTER_CLOSE_LOST);
-	}
+	if (conn->state != TCP_CLOSE)
+		mark_lost(conn);
 	if (!tell_closed(key, conn)) {
 		bpf_map_delete_elem(&tcp_conns, &key);
 		count(COUNTER_CLOSE_UNTOLD);

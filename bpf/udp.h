@@ -5,7 +5,6 @@
 
 #include "udp_flow.h"
 
-#define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #define UDP_HEADER_LEN 8
 #define MAX_IPV6_EXTENSIONS 4

@@ -5,8 +5,6 @@
  */
 #include "udp_flow.h"
 
-#define ETH_P_IP 0x0800
-
 struct ipv4_addresses {
 	__be32 source;
 	__be32 dest;

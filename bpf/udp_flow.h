@@ -3,7 +3,7 @@
 #ifndef PORTOLAN_UDP_FLOW_H
 #define PORTOLAN_UDP_FLOW_H
 
-#include "maps.h"
+#include "closed.h"
 
 /*
  * Makes the flow and puts it at the head of its socket's chain. Two threads that begin flows of one
@@ -43,16 +43,13 @@ static __always_inline struct udp_flow *udp_flow_create(const struct udp_key *ke
 static __always_inline void udp_tell_closed(const struct udp_key *key, struct udp_flow *flow,
 					    __u64 now)
 {
-	struct closed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct closed_event *event = prepare_closed(&flow->conn);
 
 	if (!event) {
 		flow->conn.flags |= CONN_UNSENT;
 		count(COUNTER_RING_FULL_CLOSED);
 		return;
 	}
-	event->kind = EVENT_CLOSED;
-	event->pad = 0;
-	event->conn = flow->conn;
 	event->conn.closed_at = now;
 	if (bpf_map_delete_elem(&udp_flows, key))
 		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
