@@ -75,7 +75,20 @@ struct sock_common {
 	refcount_t skc_refcnt;
 };
 
+struct qspinlock {
+	atomic_t val;
+};
+
+struct raw_spinlock {
+	struct qspinlock raw_lock;
+};
+
+struct spinlock {
+	struct raw_spinlock rlock;
+};
+
 typedef struct {
+	struct spinlock slock;
 	int owned;
 } socket_lock_t;
 

@@ -53,8 +53,16 @@ static __always_inline bool is_older(const struct conn *conn, __u64 now, __u64 a
 			__sync_val_compare_and_swap(&(conn)->field, (seen).field, (fresh).field); \
 	} while (0)
 
+/* Somebody is at work on the socket: a packet in softirq, or a process. */
+static __always_inline bool is_locked(const struct sock *sk)
+{
+	return READ(struct sock, sk, sk_lock.owned) ||
+	       READ(struct sock, sk, sk_lock.slock.rlock.raw_lock.val.counter);
+}
+
 static __always_inline void refresh_counters(struct conn *conn, const struct sock *sk, __u64 now)
 {
+	bool done = is_done(sk);
 	struct conn seen = *conn, fresh;
 
 	barrier();
@@ -62,6 +70,12 @@ static __always_inline void refresh_counters(struct conn *conn, const struct soc
 	fresh.rttvar = seen.rttvar;
 	read_counters(&fresh, sk, now);
 	barrier();
+	/*
+	 * The kernel counts a FIN before it notes that there was one, both under the lock. What may be a
+	 * FIN is held back: a byte too few is made good by the next look, one too many was told for ever.
+	 */
+	if (!done && fresh.recv_bytes && (is_locked(sk) || is_done(sk)))
+		fresh.recv_bytes--;
 	if (conn->state == TCP_CLOSE || conn->cookie != seen.cookie)
 		return;
 	GROW(conn, fresh, seen, sent_bytes);

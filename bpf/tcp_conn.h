@@ -7,13 +7,19 @@
 
 #define ECANCELED 125
 
+/* The peer's FIN has arrived. */
+static __always_inline bool is_done(const struct sock *sk)
+{
+	return READ(struct sock, sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
+}
+
 /* Payload that arrived in order; the kernel counts the peer's FIN as one byte more. */
 static __always_inline __u64 received_bytes(const struct sock *sk)
 {
 	__u64 received = READ(struct tcp_sock, sk, bytes_received);
 
 	if (received)
-		received -= READ(struct sock, sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
+		received -= is_done(sk);
 	return received;
 }
 
@@ -26,13 +32,16 @@ static __always_inline void read_counters(struct conn *conn, const struct sock *
 {
 	const struct tcp_sock *tp = (const void *)sk;
 	__u32 srtt = READ(struct tcp_sock, tp, srtt_us);
+	__u64 sent;
 
 	/* Segments before bytes, so that bytes are never older than what is_unchanged() goes by. */
 	conn->sent_packets = READ(struct tcp_sock, tp, segs_out);
 	conn->recv_packets = READ(struct tcp_sock, tp, segs_in);
 	barrier();
-	conn->sent_bytes =
-		READ(struct tcp_sock, tp, bytes_sent) - READ(struct tcp_sock, tp, bytes_retrans);
+	/* A retransmission is counted as such before it is counted as sent: read the other way round. */
+	sent = READ(struct tcp_sock, tp, bytes_sent);
+	barrier();
+	conn->sent_bytes = sent - READ(struct tcp_sock, tp, bytes_retrans);
 	conn->recv_bytes = received_bytes(sk);
 	conn->retransmits = READ(struct tcp_sock, tp, total_retrans);
 	conn->rto_count = tcp_rto_count(tp);
